@@ -223,6 +223,8 @@ def run(networks, notes, args):
         sys.exit(130)
     except OSError as error:
         sys.exit(f"{error}: free some space or name another folder (--data, --out)")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
 
 
 def run_steps(networks, notes, args):

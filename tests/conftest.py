@@ -1,10 +1,10 @@
 """What the tests share: running a script as a user does, data to run it on, a server."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +29,7 @@ NOWHERE = "http://127.0.0.1:9"
 PROXIES = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"]
 os.environ.update(dict.fromkeys(PROXIES, NOWHERE), no_proxy="", NO_PROXY="")
 os.environ["MPLBACKEND"] = "agg"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
 
 
 class Script:
@@ -69,6 +70,12 @@ class Script:
 def run_script(name, *flags, **places):
     """Run a script as a user does; return (exit status, output, errors)."""
     return Script(name, *flags, **places).end()
+
+
+def in_parallel(function, cases):
+    """[function(*case) for each case], two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda case: function(*case), cases))
 
 
 def assert_one_line(errors, *words):
@@ -180,6 +187,3 @@ def send(request, content, part=1.0):
 def archive_of(request, folder):
     """The archive that a request asks for, from `folder`."""
     return (folder / request.path.rpartition("/")[2]).read_bytes()
-
-
-INTERRUPT = signal.SIGINT
