@@ -73,8 +73,9 @@ def run_script(name, *flags, **places):
 
 
 def in_parallel(function, cases):
-    """[function(*case) for each case], two at a time."""
-    with ThreadPoolExecutor(2) as pool:
+    """[function(*case) for each case], two at a time with a thread each."""
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setenv("OMP_NUM_THREADS", "1")
         return list(pool.map(lambda case: function(*case), cases))
 
 

@@ -23,6 +23,7 @@ from conftest import (
     send,
 )
 from PIL import Image
+from torchvision import datasets
 
 import resnet_mnist
 
@@ -112,69 +113,78 @@ def test_cuda_without_cuda(script, tmp_path):
 # Data
 
 
-def refuse(request, _):
+def refuse(request):
     request.send_error(403)
 
 
-def send_other_bytes(request, _):
+def send_other_bytes(request):
     send(request, b"<html>This page is for sale</html>" * 1000)
 
 
-def break_off(request, folder):
-    send(request, archive_of(request, folder), part=0.5)
+def break_off(request):
+    send(request, bytes(10**6), part=0.5)
 
 
-def break_off_second(request, folder):
-    part = 0.5 if "labels" in request.path else 1
-    send(request, archive_of(request, folder), part)
+def hang_up(request):
+    request.connection.close()
 
 
-def say_nothing(request, _):
+def say_nothing(request):
     request.stopped.wait(60)
 
 
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [
-        (refuse, "403"),
-        (send_other_bytes, "corrupted"),
-        (break_off, ""),
-        (break_off_second, ""),
-        (say_nothing, "timed out"),
-    ],
-)
-def test_broken_download_leaves_nothing_and_goes_on_with_the_sample(
-    answer, why, archives, tmp_path
-):
-    with mirror(lambda request: answer(request, archives)) as proxy:
-        status, output, errors = run_script(
-            *("resnet_mnist", "--epochs", "1"),
-            data=tmp_path / "data",
-            out=tmp_path / "out",
-            proxy=proxy,
-        )
+BROKEN_MIRRORS = [  # what the server does, and what a user is told of it
+    (say_nothing, "timed out"),
+    (refuse, "403"),
+    (send_other_bytes, "corrupted"),
+    (break_off, ""),
+    (hang_up, ""),
+]
+
+
+@pytest.fixture(scope="module")
+def broken_downloads(tmp_path_factory):
+    def run(answer, _):
+        folder = tmp_path_factory.mktemp("broken")
+        places = {"data": folder / "data", "out": folder / "out"}
+        with mirror(answer) as proxy:
+            flags = ["--epochs", "1"]
+            return places, run_script("resnet_mnist", *flags, **places, proxy=proxy)
+
+    return in_parallel(run, BROKEN_MIRRORS)
+
+
+@pytest.mark.parametrize("case", range(len(BROKEN_MIRRORS)))
+def test_broken_download_goes_on_with_the_sample(case, broken_downloads):
+    places, (status, output, errors) = broken_downloads[case]
+    raw = places["data"] / "MNIST" / "raw"
     assert status == 0
     assert "Traceback" not in errors
     first, second = output.splitlines()[:2]
     assert first.startswith("MNIST could not be downloaded (")
-    assert why in first
+    assert BROKEN_MIRRORS[case][1] in first
     assert "sample" in first
-    assert str(tmp_path / "data" / "MNIST" / "raw") in second
+    assert str(raw) in second
     assert output.endswith("(a sample of 5,000 digits)\n")
-    assert not list((tmp_path / "data" / "MNIST" / "raw").iterdir())
+    assert not list(raw.iterdir())
 
 
 def test_download_after_a_broken_one(archives, tmp_path, monkeypatch):
-    from torchvision.datasets import MNIST
+    def break_off_at_labels(request):
+        part = 0.5 if "labels" in request.path else 1
+        send(request, archive_of(request, archives), part)
+
+    def serve(request):
+        send(request, archive_of(request, archives))
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for answer, remark in (
-        (break_off_second, " (a sample of 5,000 digits)"),
-        (lambda request, folder: send(request, archive_of(request, folder)), ""),
-    ):
-        with mirror(lambda request, a=answer: a(request, archives)) as address:
-            monkeypatch.setattr(MNIST, "mirrors", [f"{address}/"])
-            assert resnet_mnist.load_mnist(tmp_path, "cpu")[2] == remark
+    raw = tmp_path / "MNIST" / "raw"
+    for answer, is_sample in ((break_off_at_labels, True), (serve, False)):
+        with mirror(answer) as address:
+            monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{address}/"])
+            remark = resnet_mnist.load_mnist(tmp_path, "cpu")[2]
+        assert ("sample" in remark) == is_sample
+        assert bool(list(raw.iterdir())) != is_sample
 
 
 def cut_short(raw, name):
@@ -260,13 +270,14 @@ def test_damaged_file(case, damages):
 
 
 @pytest.mark.parametrize("place", ["data", "out"])
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_folder_is_a_file(script, place, tiny_mnist, tmp_path):
+def test_folder_is_a_file(place, tiny_mnist, tmp_path):
     (tmp_path / "file").touch()
     places = {"data": tiny_mnist, "out": tmp_path, place: tmp_path / "file"}
-    status, output, errors = run_script(script, **places)
-    assert (status, output) == (1, "")
-    assert_one_line(errors, tmp_path / "file", f"--{place}")
+    cases = [[script] for script in SCRIPTS]
+    for result in in_parallel(lambda script: run_script(script, **places), cases):
+        status, output, errors = result
+        assert (status, output) == (1, "")
+        assert_one_line(errors, tmp_path / "file", f"--{place}")
 
 
 @pytest.fixture
@@ -360,16 +371,28 @@ def test_write_that_fails_later_keeps_what_was_saved(tiny_mnist, tmp_path):
     load(tmp_path / "resnet_mnist.pt")
 
 
+@pytest.fixture(scope="module")
+def divergences(tiny_mnist, tmp_path_factory):
+    """Run each script as it should be and then with --lr 100 in the same folder."""
+
+    def run(script):
+        out = tmp_path_factory.mktemp("diverging")
+        assert run_script(script, "--epochs", "1", data=tiny_mnist, out=out)[0] == 0
+        before = {file.name: file.read_bytes() for file in out.iterdir()}
+        result = run_script(script, "--lr", "100", data=tiny_mnist, out=out)
+        after = {file.name: file.read_bytes() for file in out.iterdir()}
+        return before, result, after
+
+    return dict(zip(SCRIPTS, in_parallel(run, [[s] for s in SCRIPTS]), strict=True))
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_diverging_loss(script, tiny_mnist, tmp_path):
-    places = {"data": tiny_mnist, "out": tmp_path}
-    assert run_script(script, "--epochs", "1", **places)[0] == 0
-    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    status, output, errors = run_script(script, "--lr", "100", **places)
+def test_diverging_loss(script, divergences):
+    before, (status, output, errors), after = divergences[script]
     assert status == 1
     assert "Accuracy" not in output
     assert_one_line(errors, "epoch 1, batch ", "learning rate 100")
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert before == after
 
 
 def test_loss_that_diverges_later(tiny_mnist, tmp_path, capsys, monkeypatch):
@@ -397,7 +420,7 @@ def test_loss_that_diverges_later(tiny_mnist, tmp_path, capsys, monkeypatch):
 # Ctrl-C, kill -9 and a second run
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_ctrl_c_at_a_random_moment(script, seed, tiny_mnist, tmp_path):
     running = Script(script, *FOREVER, data=tiny_mnist, out=tmp_path)
@@ -418,7 +441,7 @@ def test_ctrl_c_at_a_random_moment(script, seed, tiny_mnist, tmp_path):
         assert checkpoint["accuracy"] == max(finished)
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2])
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.1, 0.2])
 def test_ctrl_c_near_the_end(moment, tiny_mnist, tmp_path):
     running = Script("resnet_mnist", "--epochs", "1", data=tiny_mnist, out=tmp_path)
     running.wait_for("Accuracy")
@@ -488,7 +511,7 @@ def test_kill_at_twenty_random_moments(tiny_mnist, tmp_path):
 def test_second_run_replaces_files_by_whole_ones(tiny_mnist, tmp_path):
     places = {"data": tiny_mnist, "out": tmp_path}
     run_script("resnet_mnist", "--epochs", "1", **places)
-    running = Script("resnet_mnist", "--epochs", "20", "--seed", "1", **places)
+    running = Script("resnet_mnist", "--epochs", "10", "--seed", "1", **places)
     reads = 0
     while running.process.poll() is None:
         load(tmp_path / "resnet_mnist.pt")
@@ -496,7 +519,7 @@ def test_second_run_replaces_files_by_whole_ones(tiny_mnist, tmp_path):
             image.load()
         reads += 1
     assert running.end()[0] == 0
-    assert reads > 100
+    assert reads > 20
 
 
 def test_no_test_reaches_the_internet():
