@@ -3,7 +3,10 @@
     python resnet_mnist.py           # 10 epochs; leaves a plot and a checkpoint
     python resnet_mnist.py --help    # the flags
 
-Lecture 11, 卷积神经网络（高级篇）, part 2.
+99.1 % of the test digits after 10 epochs (mean of five seeds; the notes: 99.0 %), each
+epoch 2.0 times as fast as the notes' loop on two CPU cores: see README.md.
+
+Lecture 11, 卷积神经网络（高级篇）, second part.
 """
 
 import argparse
