@@ -1,5 +1,9 @@
 """The networks are exactly the notes', and every one of them learns."""
 
+import inspect
+import re
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -138,6 +142,52 @@ def test_layers_have_biases_and_sizes_of_the_notes(net):
         assert sizes["conv1.weight"] == (16, 1, 5, 5)
         assert sizes["conv2.weight"] == (32, 16, 5, 5)
         assert sizes["fc.weight"] == (10, 512)
+
+
+def shapes_line_by_line(module, x):
+    """[(shape in the comment, shape that is there)] for the lines of forward."""
+    lines, start = inspect.getsourcelines(type(module).forward)
+    found, before = [], None
+
+    def trace(frame, event, result):
+        nonlocal before
+        if frame.f_code is not type(module).forward.__code__:
+            return None
+        if before is not None and event in ("line", "return"):
+            line = lines[before - start]
+            comment = re.search(r"# \((N, .*)\)", line)
+            if comment:
+                variable = line.partition(" = ")[0].strip() if " = " in line else "x"
+                there = result if event == "return" else frame.f_locals[variable]
+                found.append((comment[1], there.shape))
+        before = frame.f_lineno
+        return trace
+
+    tracer = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        module(x)
+    finally:
+        sys.settrace(tracer)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("module", "x", "count"),
+    [
+        (googlenet_mnist.Net(), torch.randn(7, 1, 28, 28), 9),
+        (googlenet_mnist.InceptionA(10), torch.randn(7, 10, 12, 9), 7),
+        (resnet_mnist.Net(), torch.randn(7, 1, 28, 28), 9),
+        (residual_variants.Net(BLOCKS["dense"]), torch.randn(7, 1, 28, 28), 9),
+    ],
+)
+def test_shape_beside_each_step_is_true(module, x, count):
+    shapes = shapes_line_by_line(module, x)
+    assert len(shapes) == count
+    for comment, shape in shapes:
+        names = {"N": 7, "H": x.shape[2], "W": x.shape[3]}
+        sizes = [int(names.get(size, size)) for size in comment.split(", ")]
+        assert sizes == list(shape)
 
 
 def count_multiplications(layers, x):
