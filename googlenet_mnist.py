@@ -122,9 +122,7 @@ class Net(nn.Module):
         self.incep1 = InceptionA(in_channels=10)
         self.incep2 = InceptionA(in_channels=20)
         self.mp = nn.MaxPool2d(2)
-        self.fc = nn.Linear(
-            1408, 10
-        )  # 1408 = 88 * 4 * 4, the shape that forward reaches
+        self.fc = nn.Linear(1408, 10)  # 1408 = 88 * 4 * 4, the shape before it
 
     def forward(self, x):  # (N, 1, 28, 28)
         x = self.conv1(x)  # (N, 10, 24, 24)

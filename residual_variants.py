@@ -290,7 +290,7 @@ class Net(nn.Module):
         self.rblock1 = stack(block, 16, depth)
         self.rblock2 = stack(block, 32, depth)
         self.mp = nn.MaxPool2d(2)
-        self.fc = nn.Linear(512, 10)  # 512 = 32 * 4 * 4, the shape that forward reaches
+        self.fc = nn.Linear(512, 10)  # 512 = 32 * 4 * 4, the shape before it
 
     def forward(self, x):  # (N, 1, 28, 28)
         x = self.conv1(x)  # (N, 16, 24, 24)

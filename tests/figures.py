@@ -81,8 +81,8 @@ def draw_googlenet():
         arrow(right, (4, 0.75), (4, 1.2), (x, 1.2), (x, 2.3))
         right.text(x + 0.1, 1.75, name, fontsize=9, style="italic")
         last = chain(right, x, 2.6, layers)
-        arrow(right, (x, last + 0.25), (x, 6.7))
-        right.text(x + 0.1, 6.3, "16" if i == 0 else "24", fontsize=8)
+        arrow(right, (x, last + 0.25), (x, 6.2), (4, 6.2), (4, 6.7))
+        right.text(x + 0.1, 5.9, "16" if i == 0 else "24", fontsize=8)
     arrow(right, (4, 7.25), (4, 8))
     right.text(4.1, 7.8, "(N, 88, H, W)", fontsize=8)
     figure.savefig(FIGURES / "googlenet.png", dpi=110)
@@ -162,7 +162,7 @@ def draw_variants():
             arrow(axes, (1.05, 7), (0.2, 7), (0.2, 0), (1.3, 0))
             axes.text(0.35, 4.5, "four\ntimes\nmore", fontsize=9)
         if "gating" in name:
-            axes.text(0.2, 9.3, "g = sigmoid(conv 1×1 of x)", fontsize=9)
+            axes.text(1.9, 8.7, "g = σ(conv1×1(x))", fontsize=9)
     figure.savefig(FIGURES / "residual_variants.png", dpi=80)
 
 
