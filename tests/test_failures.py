@@ -3,11 +3,11 @@
 import argparse
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -27,6 +27,7 @@ from torchvision import datasets
 
 import resnet_mnist
 
+resource = pytest.importorskip("resource", reason="needs the signals of Unix")
 FOREVER = ("--epochs", "1000000")
 
 
@@ -280,21 +281,28 @@ def test_folder_is_a_file(place, tiny_mnist, tmp_path):
         assert_one_line(errors, tmp_path / "file", f"--{place}")
 
 
+@contextmanager
+def mounted(folder, options):
+    """Mount a disk in memory on a new folder, which only root can do."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
 @pytest.fixture
 def read_only(tmp_path):
     """A folder that nobody can write, not even root."""
     folder = tmp_path / "read-only"
-    folder.mkdir()
     if os.geteuid():
-        folder.chmod(0o500)
+        folder.mkdir(0o500)
         yield folder
         folder.chmod(0o700)
     else:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], check=True
-        )
-        yield folder
-        subprocess.run(["umount", folder], check=True)
+        with mounted(folder, "ro"):
+            yield folder
 
 
 @pytest.mark.parametrize("place", ["data", "out"])
@@ -316,13 +324,8 @@ def limit_file_size(script, size):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of two megabytes."""
-    if os.geteuid():
-        pytest.skip("only root can mount a disk")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with mounted(tmp_path / "disk", "size=2m") as disk:
+        yield disk
 
 
 def fill(disk):
@@ -358,6 +361,7 @@ def test_disk_that_fills_later_keeps_what_was_saved(small_disk, tiny_mnist):
     load(small_disk / "resnet_mnist.pt")
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
 def test_write_that_fails_later_keeps_what_was_saved(tiny_mnist, tmp_path):
     flags = ["--epochs", "1000", "--lr", "0.001"]
     script = Script("resnet_mnist", *flags, data=tiny_mnist, out=tmp_path)
