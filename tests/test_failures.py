@@ -67,6 +67,9 @@ WRONG_COMMAND_LINES = [
     ("resnet_mnist", ["--momentum", "nan"], ["--momentum"]),
     ("residual_variants", ["--seed", "-1"], ["--seed"]),
     ("resnet_mnist", ["--seed", "9" * 30], ["--seed"]),
+    ("googlenet_mnist", ["--device", "cuda"], ["cuda is not available", "cpu"]),
+    ("resnet_mnist", ["--device", "cuda"], ["cuda is not available", "cpu"]),
+    ("residual_variants", ["--device", "cuda"], ["cuda is not available", "cpu"]),
     ("googlenet_mnist", ["--device", "gpu"], ["gpu", "cpu"]),
     ("resnet_mnist", ["--device", "meta"], ["meta", "cpu"]),
     ("residual_variants", ["--device", "cuda:99"], ["cuda:99", "cpu"]),
@@ -100,15 +103,6 @@ def test_wrong_command_line(case, wrong_command_lines):
     assert last_line.startswith(f"{script}.py: error: ")
     for word in words:
         assert word in last_line
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_cuda_without_cuda(script, tmp_path):
-    flags = ["--device", "cuda"]
-    status, _, errors = run_script(script, *flags, data=tmp_path, out=tmp_path)
-    assert status == 2
-    last_line = errors.splitlines()[-1]
-    assert last_line.endswith("--device cuda is not available here: try --device cpu")
 
 
 # Data
@@ -238,9 +232,7 @@ DAMAGES = [
     ("residual_variants", swap_kind, "t10k-labels-idx1-ubyte"),
     ("resnet_mnist", swap_split, "t10k-labels-idx1-ubyte"),
     ("googlenet_mnist", spoil_archive, "train-images-idx3-ubyte.gz"),
-    ("resnet_mnist", spoil_archive, "train-labels-idx1-ubyte.gz"),
-    ("residual_variants", spoil_archive, "t10k-images-idx3-ubyte.gz"),
-    ("resnet_mnist", spoil_archive, "t10k-labels-idx1-ubyte.gz"),
+    ("residual_variants", spoil_archive, "t10k-labels-idx1-ubyte.gz"),
 ]
 
 
@@ -330,7 +322,7 @@ def small_disk(tmp_path):
 
 def fill(disk):
     """Fill a disk to the last byte."""
-    with open(disk / "filler", "wb", buffering=0) as filler:
+    with open(disk / "filler", "ab", buffering=0) as filler:
         try:
             while True:
                 filler.write(bytes(4096))
@@ -338,12 +330,14 @@ def fill(disk):
             pass
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_full_disk_is_found_before_training(script, small_disk, tiny_mnist):
+def test_full_disk_is_found_before_training(small_disk, tiny_mnist):
     fill(small_disk)
-    status, output, errors = run_script(script, data=tiny_mnist, out=small_disk)
-    assert (status, output) == (1, "")
-    assert_one_line(errors, "No space left", "--out")
+    places = {"data": tiny_mnist, "out": small_disk}
+    cases = [[script] for script in SCRIPTS]
+    for result in in_parallel(lambda script: run_script(script, **places), cases):
+        status, output, errors = result
+        assert (status, output) == (1, "")
+        assert_one_line(errors, "No space left", "--out")
     assert [file.name for file in small_disk.iterdir()] == ["filler"]
 
 
@@ -352,13 +346,14 @@ def test_disk_that_fills_later_keeps_what_was_saved(small_disk, tiny_mnist):
     script = Script("resnet_mnist", *flags, data=tiny_mnist, out=small_disk)
     script.wait_for("Accuracy")
     script.wait_for("Accuracy")
-    fill(small_disk)
+    while script.process.poll() is None:  # what a replaced file frees is filled too
+        fill(small_disk)
     status, _, errors = script.end()
     assert status == 1
     assert_one_line(errors, "No space left", "--out")
-    names = {file.name for file in small_disk.iterdir()}
-    assert names == {"filler", "resnet_mnist.pt"}
-    load(small_disk / "resnet_mnist.pt")
+    (small_disk / "filler").unlink()
+    assert (small_disk / "resnet_mnist.pt").exists()
+    assert_whole(small_disk)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")

@@ -12,6 +12,7 @@ from conftest import (
     ROOT,
     SCRIPTS,
     archive_of,
+    in_parallel,
     mirror,
     run_script,
     send,
@@ -114,13 +115,12 @@ def test_same_seed_same_output(run_on_sample, tmp_path):
 
 
 def test_other_seed_other_output(tiny_mnist, tmp_path):
-    runs = [
-        run_script(
-            "resnet_mnist", "--epochs", "2", *seed, data=tiny_mnist, out=tmp_path
-        )
-        for seed in ([], ["--seed", "1"])
-    ]
-    assert accuracies(runs[0][1]) != accuracies(runs[1][1])
+    def run(seed):
+        places = {"data": tiny_mnist, "out": tmp_path / seed}
+        return run_script("resnet_mnist", "--epochs", "2", "--seed", seed, **places)[1]
+
+    one, other = in_parallel(run, [["0"], ["1"]])
+    assert accuracies(one) != accuracies(other)
 
 
 def test_loss_is_printed_every_300_batches(tiny_mnist, tmp_path):
