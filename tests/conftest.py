@@ -1,26 +1,16 @@
-"""What the tests share: running a script as a user does, data to run it on, a server."""
+"""What the tests share: data to run on, and a server of MNIST on this machine."""
 
 import os
-import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["googlenet_mnist", "resnet_mnist", "residual_variants"]
-ARCHIVES = [  # name and the size of the file in it
-    ("train-images-idx3-ubyte.gz", 47_040_016),
-    ("train-labels-idx1-ubyte.gz", 60_008),
-    ("t10k-images-idx3-ubyte.gz", 7_840_016),
-    ("t10k-labels-idx1-ubyte.gz", 10_008),
-]
-
 sys.path.insert(0, str(ROOT))
 
 # No test may reach the internet: every request goes to a port where nobody listens,
@@ -28,100 +18,64 @@ sys.path.insert(0, str(ROOT))
 NOWHERE = "http://127.0.0.1:9"
 PROXIES = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"]
 os.environ.update(dict.fromkeys(PROXIES, NOWHERE), no_proxy="", NO_PROXY="")
-os.environ["MPLBACKEND"] = "agg"
+os.environ["MPLBACKEND"] = "agg"  # no windows
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
 
+import torch
+from torchvision import datasets
 
-class Script:
-    """A running script; its output is read when it has ended."""
+import googlenet_mnist
+import residual_variants
+import resnet_mnist
 
-    def __init__(self, name, *flags, data, out, proxy=NOWHERE):
-        command = [sys.executable, f"{name}.py", "--data", data, "--out", out, *flags]
-        self.out, self.output = Path(out), ""
-        self.process = subprocess.Popen(
-            list(map(str, command)),
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | dict.fromkeys(PROXIES, proxy),
-        )
-
-    def wait_for(self, text):
-        """Read the output up to the first line with `text`."""
-        for line in self.process.stdout:
-            self.output += line
-            if text in line:
-                return
-        pytest.fail(f"no {text!r} in {self.output!r}: {self.process.stderr.read()}")
-
-    def end(self):
-        """Wait for the end; return (exit status, standard output, standard error)."""
-        output, errors = self.process.communicate()
-        return self.process.returncode, self.output + output, errors
-
-    def kill(self, signal_number):
-        """Send a signal; return the result of `end` and how many seconds it took."""
-        self.process.send_signal(signal_number)
-        start = time.perf_counter()
-        return self.end(), time.perf_counter() - start
+MODULES = [googlenet_mnist, resnet_mnist, residual_variants]
 
 
-def run_script(name, *flags, **places):
-    """Run a script as a user does; return (exit status, output, errors)."""
-    return Script(name, *flags, **places).end()
-
-
-def in_parallel(function, cases):
-    """[function(*case) for each case], two at a time with a thread each."""
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        return list(pool.map(lambda case: function(*case), cases))
-
-
-def assert_one_line(errors, *words):
-    """Assert that a user got one line and no traceback, and that it has `words`."""
-    assert errors.endswith("\n")
-    assert errors.count("\n") == 1, errors
-    for word in words:
-        assert str(word) in errors, errors
-
-
-def no_full_mnist(where):
-    """Skip a test that needs the full MNIST; in CI that is a failure."""
-    message = f"needs the full MNIST in {where}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+def files(folder):
+    """{name: content} of a folder."""
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 @pytest.fixture(scope="session")
 def full_mnist():
-    """The folder dataset/mnist with the full MNIST in it."""
-    raw = ROOT / "dataset" / "mnist" / "MNIST" / "raw"
-    archives = [raw / name for name, _ in ARCHIVES]
-    if not all(a.exists() or a.with_suffix("").exists() for a in archives):
-        no_full_mnist(raw)
-    return ROOT / "dataset" / "mnist"
+    """The folder dataset/mnist; skip a test that needs the full MNIST, fail it in CI."""
+    folder = ROOT / "dataset" / "mnist"
+    raw = folder / "MNIST" / "raw"
+    for name, _ in datasets.MNIST.resources:
+        if not (raw / name).exists() and not (raw / name).with_suffix("").exists():
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(
+                f"needs {raw / name}"
+            )
+    return folder
 
 
 @pytest.fixture(scope="session")
-def archives():
-    """The folder with the four archives of MNIST, as a mirror serves them."""
-    shared = ROOT.parent / "shared" / "mnist"
-    raw = ROOT / "dataset" / "mnist" / "MNIST" / "raw"
-    for folder in (shared, raw):
-        if all((folder / name).exists() for name, _ in ARCHIVES):
-            return folder
-    return no_full_mnist(f"{shared} or {raw}, as .gz files")
+def archives(full_mnist):
+    """The folder with MNIST's four archives, as a mirror serves them."""
+    raw = full_mnist / "MNIST" / "raw"
+    if not all((raw / name).exists() for name, _ in datasets.MNIST.resources):
+        pytest.skip(f"needs the .gz files in {raw}")
+    return raw
 
 
 @pytest.fixture(scope="session")
 def sample():
     """The sample as the scripts read it: [(images, labels) to train, to test]."""
-    import resnet_mnist
-
     return resnet_mnist.read_sample()
+
+
+@pytest.fixture
+def quick_sample(sample, monkeypatch):
+    """Let the scripts have the sample at once: to read it takes seconds."""
+    for module in MODULES:
+        monkeypatch.setattr(module, "read_sample", lambda: sample)
+
+
+@pytest.fixture(scope="session")
+def batch(sample):
+    """Some digits of each class, (64, 1, 28, 28), normalised, and their labels (64,)."""
+    images, labels = sample[0]
+    return (images[::63, None] / 255 - 0.1307) / 0.3081, labels[::63]
 
 
 @pytest.fixture(scope="session")
@@ -130,36 +84,22 @@ def tiny_mnist(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for split, (images, labels), step in zip(
-        ("train", "t10k"), sample, (4000 // 320, 10), strict=True
-    ):
-        size = 320 if split == "train" else 100
-        images, labels = images[::step][:size], labels[::step][:size]
-        head = bytes.fromhex("00000803") + size.to_bytes(4) + bytes([0, 0, 0, 28] * 2)
-        (raw / f"{split}-images-idx3-ubyte").write_bytes(
-            head + images.numpy().tobytes()
-        )
-        head = bytes.fromhex("00000801") + size.to_bytes(4)
-        content = head + labels.byte().numpy().tobytes()
+    for split, size, (images, labels) in zip(("train", "t10k"), (320, 100), sample):
+        digits = torch.arange(size) * len(images) // size
+        count = size.to_bytes(4, "big")
+        head = bytes([0, 0, 8, 3]) + count + bytes([0, 0, 0, 28, 0, 0, 0, 28])
+        content = head + images[digits].numpy().tobytes()
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(content)
+        content = bytes([0, 0, 8, 1]) + count + bytes(labels[digits].tolist())
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(content)
     return folder
 
 
 @contextmanager
-def mirror(answer):
-    """Serve on 127.0.0.1 as a proxy; yield its address.
-
-    `answer(request)` handles each GET for one of MNIST's archives. The https mirror is
-    refused, so that torchvision goes on to its http mirror.
-    """
-    stop = Event()
+def mirror(monkeypatch, answer):
+    """Let torchvision download from here: `answer(request)` handles each of its GETs."""
 
     class Handler(BaseHTTPRequestHandler):
-        stopped = stop
-
-        def do_CONNECT(self):
-            self.send_error(403)
-
         def do_GET(self):
             answer(self)
 
@@ -167,14 +107,15 @@ def mirror(answer):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server.daemon_threads, server.block_on_close = True, False
     Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        stop.set()
-        server.shutdown()
-        server.server_close()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    with monkeypatch.context() as patch:
+        patch.setenv("no_proxy", "127.0.0.1")
+        patch.setattr(datasets.MNIST, "mirrors", [address])
+        yield
+    server.shutdown()
+    server.server_close()
 
 
 def send(request, content, part=1.0):
@@ -183,8 +124,3 @@ def send(request, content, part=1.0):
     request.send_header("Content-Length", str(len(content)))
     request.end_headers()
     request.wfile.write(content[: int(len(content) * part)])
-
-
-def archive_of(request, folder):
-    """The archive that a request asks for, from `folder`."""
-    return (folder / request.path.rpartition("/")[2]).read_bytes()

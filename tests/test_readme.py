@@ -1,12 +1,16 @@
 """What README.md says is so: its map of the lines, its commands and its example."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 
 import pytest
-from conftest import ARCHIVES, ROOT, run_script
+from conftest import MODULES, ROOT
+from torchvision import datasets
+
+import resnet_mnist
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAP = re.findall(
@@ -17,7 +21,7 @@ MAP = re.findall(
 def test_the_map_names_the_main_parts():
     names = {name for name, *_ in MAP}
     assert names >= {"load_mnist", "loss_and_optimizer", "train", "test", "InceptionA"}
-    assert names >= {"ResidualBlock", "Net", "Dense", "BLOCKS"}
+    assert names >= {"ResidualBlock", "Net", "Dense", "BLOCKS", "main"}
 
 
 @pytest.mark.parametrize("entry", MAP)
@@ -29,14 +33,10 @@ def test_the_map_points_at_the_lines(entry):
         if isinstance(node, ast.Assign):
             names = [getattr(target, "id", None) for target in node.targets]
         if name in names:
-            start = min([node, *getattr(node, "decorator_list", [])], key=line).lineno
-            assert (int(first), int(last)) == (start, node.end_lineno)
+            lines = [n.lineno for n in [node, *getattr(node, "decorator_list", [])]]
+            assert (int(first), int(last)) == (min(lines), node.end_lineno)
             return
     pytest.fail(f"{file} has no {name}")
-
-
-def line(node):
-    return node.lineno
 
 
 def test_local_links_and_pictures_exist():
@@ -46,29 +46,45 @@ def test_local_links_and_pictures_exist():
         assert (ROOT / link).exists(), link
 
 
-def test_every_archive_is_named():
-    for name, _ in ARCHIVES:
+def test_every_picture_is_shown_beside_the_script_that_draws_it():
+    pictures = list((ROOT / "figures").glob("*.png"))
+    assert len(pictures) > 5
+    for picture in pictures:
+        assert f"](figures/{picture.name})" in README, picture
+        assert picture.with_suffix(".py").exists(), picture
+
+
+def test_every_archive_and_the_mirror_are_named():
+    for name, _ in datasets.MNIST.resources:
         assert name in README
+    assert datasets.MNIST.mirrors[0] in README
 
 
-@pytest.mark.parametrize("script", ["resnet_mnist", "residual_variants"])
-def test_every_flag_is_in_the_table(script):
-    command = [sys.executable, f"{script}.py", "--help"]
-    help_text = subprocess.check_output(command, cwd=ROOT, text=True)
-    for flag in set(re.findall(r"--[a-z-]+", help_text)) - {"--help"}:
-        assert f"`{flag}" in README
+@pytest.mark.parametrize("module", MODULES)
+def test_every_flag_is_in_the_table(module, capsys):
+    with pytest.raises(SystemExit):
+        module.main(["--help"])
+    help_text = capsys.readouterr().out
+    assert help_text.isascii()  # for any terminal
+    flags = set(re.findall(r"--[a-z-]+", help_text)) - {"--help", "--help-"}
+    assert len(flags) >= 8
+    for flag in flags:
+        assert f"| `{flag}` |" in README, flag
 
 
 def test_example_classifies_a_digit(tiny_mnist, tmp_path):
-    places = {"data": tiny_mnist, "out": tmp_path / "results"}
-    assert run_script("resnet_mnist", "--epochs", "1", **places)[0] == 0
+    places = ["--data", str(tiny_mnist), "--out", str(tmp_path / "results")]
+    resnet_mnist.main(["--epochs", "1", *places])
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "mnist").symlink_to(tiny_mnist)
     [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    output = subprocess.check_output(
+    output = subprocess.run(
         [sys.executable, "-c", example],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
         text=True,
-    )
+        timeout=120,
+        check=True,
+    ).stdout
     assert re.fullmatch(r"epoch 1, [\d.]+ %\nit is a \d, and the net says \d\n", output)
