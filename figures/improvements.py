@@ -1,11 +1,12 @@
 """Change GoogLeNet in one place at a time: which change makes it better?
 
-    python figures/improvements.py    # prints README's table, draws improvements.png
+    python figures/improvements.py    # prints README's table
+    python figures/improvements.py 2  # the same with the seeds 0 and 1 alone
 
-Needs the full MNIST in dataset/mnist. Keeps its runs: see runs.py.
+Needs the full MNIST in dataset/mnist.
 """
 
-from runs import train_all
+from runs import PICKS, seeds, spread, train_all
 from torch import nn
 
 from googlenet_mnist import Net
@@ -45,7 +46,10 @@ NETWORKS = {
     "ReLU": WithReLU,
     "BN and ReLU": WithBN,
 }
-SEEDS = range(5)
 
 if __name__ == "__main__":
-    runs = train_all(NETWORKS, SEEDS)
+    for name, runs in train_all(NETWORKS, seeds(5)).items():
+        curves = [run["accuracies"] for run in runs]
+        cells = [spread(list(map(pick, curves))) for pick in PICKS.values()]
+        size = sum(p.numel() for p in NETWORKS[name]().parameters())
+        print("|", " | ".join([name, f"{size:,}", *cells]), "|")

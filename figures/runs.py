@@ -10,15 +10,22 @@ import sys
 from contextlib import redirect_stdout
 from multiprocessing import Pool
 from pathlib import Path
+from statistics import mean, stdev
 
 import matplotlib as mpl
 import torch
 
 FIGURES = Path(__file__).resolve().parent
 ROOT = FIGURES.parent
+DATA = ROOT / "dataset" / "mnist"
 sys.path.insert(0, str(ROOT))
 
 import resnet_mnist
+
+
+def seeds(count):
+    """The seeds 0, 1, ...: as many as the command line says, else `count`."""
+    return range(int(sys.argv[1]) if sys.argv[1:] else count)
 
 
 def folder(name, seed, epochs=10):
@@ -35,8 +42,7 @@ def train(name, net, seed, epochs):
     torch.set_num_threads(1)
     mpl.use("agg")  # no window
     resnet_mnist.Net = net
-    flags = ["--seed", seed, "--epochs", epochs, "--out", place]
-    flags += ["--data", ROOT / "dataset" / "mnist"]
+    flags = ["--seed", seed, "--epochs", epochs, "--out", place, "--data", DATA]
     with open(place / "log.txt", "w") as log, redirect_stdout(log):
         losses, accuracies = resnet_mnist.main(list(map(str, flags)))
     run = {"losses": losses, "accuracies": accuracies}
@@ -52,18 +58,23 @@ def train_all(networks, seeds, epochs=10):
     jobs = [(n, net, seed, epochs) for seed in seeds for n, net in networks.items()]
     with Pool(2) as pool:
         pool.starmap(train, jobs, chunksize=1)
-    return {
-        name: [
-            json.loads((folder(name, seed, epochs) / "run.json").read_text())
-            for seed in seeds
-        ]
-        for name in networks
-    }
+    files = {n: [folder(n, s, epochs) / "run.json" for s in seeds] for n in networks}
+    return {n: [json.loads(f.read_text()) for f in files[n]] for n in networks}
 
 
-def trained(name, net, seed, epochs=10):
-    """The network of a finished run, in evaluation mode, with its best parameters."""
-    checkpoint = folder(name, seed, epochs) / "resnet_mnist.pt"
+def trained(name, net, seed):
+    """The network of a finished run of ten epochs, with its best parameters."""
+    checkpoint = folder(name, seed) / "resnet_mnist.pt"
     net = net()
     net.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
     return net.eval()
+
+
+def spread(values):
+    """Mean and, of several values, standard deviation, as text."""
+    return f"{mean(values):.2f}" + (
+        f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    )
+
+
+PICKS = {"epoch 1": lambda curve: curve[0], "epoch 10": lambda c: c[9], "best": max}

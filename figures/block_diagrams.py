@@ -1,0 +1,37 @@
+"""Draw every block of residual_variants.py: python figures/block_diagrams.py"""
+
+import matplotlib.pyplot as plt
+from diagrams import FIGURES, arrow, blank, draw_block
+
+F_PLAIN = ["conv 3×3", "ReLU", "conv 3×3"]
+F_BN = ["conv 3×3", "BN", "ReLU", "conv 3×3"]
+SLIP = ["conv 3×3 alone"]
+PANELS = {  # the arguments of draw_block
+    "plain": (F_PLAIN, "", ""),
+    "original": (F_PLAIN,),
+    "constant-scaling": (F_PLAIN, "", "+", "· 0.5, ReLU"),
+    "constant-scaling-published": (SLIP, "", "+", "· 0.5, ReLU"),
+    "exclusive-gating": ([*F_PLAIN, "· g"], "· (1 − g)"),
+    "shortcut-only-gating": (F_PLAIN, "· (1 − g)"),
+    "conv-shortcut": (F_PLAIN, "conv 1×1"),
+    "conv-shortcut-published": (SLIP, "conv 1×1"),
+    "dropout-shortcut": (F_PLAIN, "dropout"),
+    "plain-bn": ([*F_BN, "BN"], "", ""),
+    "original-bn": ([*F_BN, "BN"],),
+    "bn-after-addition": (F_BN, "", "+", "BN, ReLU"),
+    "relu-before-addition": ([*F_BN, "BN, ReLU"], "", "+", ""),
+    "relu-only-pre-activation": (["ReLU", *F_BN, "BN"], "", "+", ""),
+    "full-pre-activation": (["BN, ReLU", "conv 3×3"] * 2, "", "+", ""),
+    "dense": (["BN, ReLU", "conv 3×3"], "", "concat", "BN, ReLU, conv 1×1"),
+}
+
+figure, panels = plt.subplots(4, 4, figsize=(11, 17), layout="constrained")
+for axes, (name, panel) in zip(panels.flat, PANELS.items()):
+    blank(axes, name, 4.8, 9.4)
+    draw_block(axes, *panel)
+    if name == "dense":  # what is concatenated is the x of the next layer
+        arrow(axes, (1.05, 7), (0.2, 7), (0.2, 0), (1.3, 0))
+        axes.text(0.35, 4.5, "four\ntimes\nmore", fontsize=9)
+    if "gating" in name:
+        axes.text(1.9, 8.7, "g = σ(conv1×1(x))", fontsize=9)
+figure.savefig(FIGURES / "block_diagrams.png", dpi=80)
