@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from multiprocessing import Pool
 from pathlib import Path
 from statistics import mean, stdev
+from unittest.mock import patch
 
 import matplotlib as mpl
 import torch
@@ -41,10 +42,11 @@ def train(name, net, seed, epochs):
     place.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     mpl.use("agg")  # no window
-    resnet_mnist.Net = net
     flags = ["--seed", seed, "--epochs", epochs, "--out", place, "--data", DATA]
+    # Put back afterwards, or the next run of the process would find this net as ResNet.
     with open(place / "log.txt", "w") as log, redirect_stdout(log):
-        losses, accuracies = resnet_mnist.main(list(map(str, flags)))
+        with patch.object(resnet_mnist, "Net", net):
+            losses, accuracies = resnet_mnist.main(list(map(str, flags)))
     run = {"losses": losses, "accuracies": accuracies}
     (place / "run.json").write_text(json.dumps(run))
     print(f"{name}, seed {seed}: {accuracies[-1]:.2f} %", flush=True)
