@@ -44,9 +44,9 @@ def train(name, net, seed, epochs):
     mpl.use("agg")  # no window
     flags = ["--seed", seed, "--epochs", epochs, "--out", place, "--data", DATA]
     # Put back afterwards, or the next run of the process would find this net as ResNet.
-    with open(place / "log.txt", "w") as log, redirect_stdout(log):
-        with patch.object(resnet_mnist, "Net", net):
-            losses, accuracies = resnet_mnist.main(list(map(str, flags)))
+    swapped = patch.object(resnet_mnist, "Net", net)
+    with swapped, open(place / "log.txt", "w") as log, redirect_stdout(log):
+        losses, accuracies = resnet_mnist.main(list(map(str, flags)))
     run = {"losses": losses, "accuracies": accuracies}
     (place / "run.json").write_text(json.dumps(run))
     print(f"{name}, seed {seed}: {accuracies[-1]:.2f} %", flush=True)
