@@ -64,12 +64,11 @@ def load_mnist(folder, device):
     finally:
         socket.setdefaulttimeout(timeout)
 
-    def prepare(images, labels):
+    sets = []
+    for images, labels in splits:
         images = (images.unsqueeze(1) / 255 - 0.1307) / 0.3081  # (N, 1, 28, 28)
-        return images.to(device), labels.to(device)
-
-    train_set, test_set = [prepare(*split) for split in splits]
-    return train_set, test_set, remark
+        sets.append((images.to(device), labels.to(device)))
+    return *sets, remark
 
 
 # 2 Model 建立模型 ---------------------------------------------------------------------

@@ -19,6 +19,7 @@ NOWHERE = "http://127.0.0.1:9"
 PROXIES = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"]
 os.environ.update(dict.fromkeys(PROXIES, NOWHERE), no_proxy="", NO_PROXY="")
 os.environ["MPLBACKEND"] = "agg"  # no windows
+os.environ["OMP_NUM_THREADS"] = "1"  # small batches; on a busy machine threads wait
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
 
 import torch
