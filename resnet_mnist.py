@@ -273,7 +273,8 @@ def main(argv=None):
 
 if __name__ == "__main__":
     try:
-        main()
+        pasted = "kernel_launcher" in sys.argv[0]  # into a notebook cell
+        main([] if pasted else None)
     except KeyboardInterrupt:
         print("Interrupted: the finished epochs are kept", file=sys.stderr)
         sys.exit(130)

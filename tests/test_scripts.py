@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,6 +198,16 @@ def test_a_session_stays_as_it_was(script, places, monkeypatch):
     assert [signal.getsignal(number) for number in signal.valid_signals()] == before
     assert "Net" in names
     assert len(accuracies(stream.text)) == (2 if "variants" in script else 1)
+
+
+def test_a_script_runs_pasted_into_a_notebook(tiny_mnist, tmp_path, monkeypatch):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mnist").symlink_to(tiny_mnist)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["", "-f", "kernel.json"])  # not our flags
+    kernel = shutil.copy(ROOT / "resnet_mnist.py", tmp_path / "ipykernel_launcher.py")
+    runpy.run_path(str(kernel), run_name="__main__")
+    assert files(tmp_path / "results").keys() == {"resnet_mnist.png", "resnet_mnist.pt"}
 
 
 @pytest.mark.parametrize("module", MODULES)
