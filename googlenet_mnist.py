@@ -3,7 +3,7 @@
     python googlenet_mnist.py           # 10 epochs; leaves a plot and a checkpoint
     python googlenet_mnist.py --help    # the flags
 
-98.5 % of the test digits after 10 epochs (mean of five seeds; the notes: 98.9 %), each
+98.7 % of the test digits after 10 epochs (mean of ten seeds; the notes: 98.9 %), each
 epoch 1.6 to 1.9 times as fast as the notes' loop on two CPU cores: see README.md.
 
 Lecture 11, 卷积神经网络（高级篇）, first part.

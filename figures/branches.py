@@ -96,6 +96,16 @@ MEASURES = [
 ]
 
 
+def draw(panel, title, of_modules):
+    """Draw the mean of each branch as a bar and the seeds as dots, module by module."""
+    for shift, (module, of_branches) in zip((-0.2, 0.2), of_modules.items()):
+        places = [x + shift for x in range(len(BRANCHES))]
+        panel.bar(places, list(map(mean, of_branches)), width=0.4, label=module)
+        panel.plot(places, of_branches, "k.", markersize=3)
+    panel.set_xticks(range(len(BRANCHES)), BRANCHES)
+    panel.set_title(title, fontsize=9)
+
+
 def main():
     train_all(NETWORKS, seeds(5))
     train_set, test_set, _ = load_mnist(DATA, "cpu")
@@ -103,20 +113,16 @@ def main():
     for row, name in zip(panels, NETWORKS):
         runs = [measure(name, seed, train_set, test_set) for seed in seeds(5)]
         for i, (panel, title) in enumerate(zip(row, MEASURES)):
-            for shift, module in ((-0.2, "incep1"), (0.2, "incep2")):
-                values = list(zip(*(run[module][i] for run in runs)))
-                print(f"{name}, {module}, {title}:")
-                for branch, of_seeds in zip(BRANCHES, values):
-                    print(
-                        f"  {branch:4} {mean(of_seeds):.4f}",
-                        *map("{:.4f}".format, of_seeds),
-                    )
-                places = [x + shift for x in range(len(BRANCHES))]
-                panel.bar(places, list(map(mean, values)), width=0.4, label=module)
-                for place, of_seeds in zip(places, values):
-                    panel.plot([place] * len(of_seeds), of_seeds, "k.", markersize=3)
-            panel.set_xticks(range(len(BRANCHES)), BRANCHES)
-            panel.set_title(f"{name}: {title}", fontsize=9)
+            of_modules = {  # {module: [values of the seeds, for each branch]}
+                module: list(zip(*(run[module][i] for run in runs)))
+                for module in ("incep1", "incep2")
+            }
+            draw(panel, f"{name}: {title}", of_modules)
+            for module, of_branches in of_modules.items():
+                cells = [
+                    f"{mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in of_branches
+                ]
+                print("|", " | ".join([name, module, title, *cells]), "|")
     panels[0, 0].legend()
     figure.savefig(FIGURES / "branches.png", dpi=90)
 

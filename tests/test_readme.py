@@ -54,6 +54,16 @@ def test_every_picture_is_shown_beside_the_script_that_draws_it():
         assert picture.with_suffix(".py").exists(), picture
 
 
+def test_the_chinese_part_gives_the_same_figures():
+    english, chinese = README.split("\n## 中文说明\n")
+
+    def figures(text):
+        return {found.rstrip(".,") for found in re.findall(r"\d[\d.,]*", text)}
+
+    assert len(figures(chinese)) > 40
+    assert figures(chinese) <= figures(english)
+
+
 def test_every_archive_and_the_mirror_are_named():
     for name, _ in datasets.MNIST.resources:
         assert name in README
