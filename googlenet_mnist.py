@@ -4,7 +4,7 @@
     python googlenet_mnist.py --help    # the flags
 
 98.7 % of the test digits after 10 epochs (mean of ten seeds; the notes: 98.9 %), each
-epoch 1.6 to 1.9 times as fast as the notes' loop on two CPU cores: see README.md.
+epoch 1.7 times as fast as the notes' loop on two CPU cores: see README.md.
 
 Lecture 11, 卷积神经网络（高级篇）, first part.
 """

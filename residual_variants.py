@@ -5,7 +5,7 @@
     python residual_variants.py --help                     # the names and the flags
 
 98.9 % of the test digits after 10 epochs, with constant scaling and with a conv shortcut
-alike (means of ten seeds; the notes: 98.8 and 99.0 %), each epoch 1.8 to 2.0 times as
+alike (means of ten seeds; the notes: 98.8 and 99.0 %), each epoch 1.8 to 1.9 times as
 fast as the notes' loop on two CPU cores: see README.md for these and all other blocks.
 
 Lecture 11, 卷积神经网络（高级篇）, the exercises. In the docstrings x is the input of a

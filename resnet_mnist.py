@@ -4,7 +4,7 @@
     python resnet_mnist.py --help    # the flags
 
 99.1 % of the test digits after 10 epochs (mean of ten seeds; the notes: 99.0 %), each
-epoch 2.0 times as fast as the notes' loop on two CPU cores: see README.md.
+epoch 1.9 times as fast as the notes' loop on two CPU cores: see README.md.
 
 Lecture 11, 卷积神经网络（高级篇）, second part.
 """

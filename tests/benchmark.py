@@ -1,6 +1,6 @@
 """Time an epoch, training and test, of the notes' loop and of the scripts' own.
 
-    python tests/benchmark.py                  # the full MNIST, five rounds
+    python tests/benchmark.py                  # the full MNIST, three rounds
     python tests/benchmark.py --digits 6400    # its first digits alone, to try it out
 
 The two loops take turns, A B A B, each time in a process of its own. Needs the full MNIST
@@ -111,7 +111,7 @@ def measure_apart(*arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--digits", type=int, default=60_000, help="digits to train on")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each loop")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each loop")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
