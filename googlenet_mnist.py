@@ -290,7 +290,7 @@ def main(argv=None):
             curves, notes = {NAME: (losses, accuracies)}, {} if remark else NOTES
             plot(curves, notes, remark, args.out / f"{FILE}.png")
     print(f"{accuracies}{remark}")
-    if plt.get_backend().lower() != "agg":  # which has no windows
+    if plt.get_backend().lower() != "agg":  # which only writes files
         plt.show()
     return losses, accuracies
 

@@ -511,7 +511,7 @@ def main(argv=None):
                 notes = {} if remark or args.depth > 1 else NOTES
                 plot(curves, notes, remark, args.out / f"{FILE}.png")
         print(f"{accuracies}{remark}")
-    if plt.get_backend().lower() != "agg":  # which has no windows
+    if plt.get_backend().lower() != "agg":  # which only writes files
         plt.show()
     return curves
 
