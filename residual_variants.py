@@ -5,8 +5,8 @@
     python residual_variants.py --help                     # the names and the flags
 
 98.9 % of the test digits after 10 epochs, with constant scaling and with a conv shortcut
-alike (means of ten seeds; the notes: 98.8 and 99.0 %), each epoch 1.8 to 1.9 times as
-fast as the notes' loop on two CPU cores: see README.md for these and all other blocks.
+alike (means of ten seeds; the notes, with a slip in both blocks: 98.8 and 99.0 %), each
+epoch 1.8 to 1.9 times as fast as the notes' loop on two CPU cores: see README.md.
 
 Lecture 11, 卷积神经网络（高级篇）, the exercises. In the docstrings x is the input of a
 block and y = F(x) its residual branch; every block takes (N, C, H, W) to (N, C, H, W).
