@@ -134,6 +134,7 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 DAMAGES = [
     (IMAGES, lambda content: content[: len(content) // 2]),
     (IMAGES, lambda content: content + b"more"),
+    (IMAGES, lambda content: b""),
     (LABELS, lambda content: b"<html>for sale</html>"),
 ]
 

@@ -97,6 +97,36 @@ def test_shape_beside_each_step_is_true(name):
     assert written(net.forward) == [text for text, _ in groupby(texts)]
 
 
+def start():
+    torch.manual_seed(0)
+    net = residual_variants.Net(BLOCKS["original-bn"])
+    return net, torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.5)
+
+
+def test_an_epoch_is_the_loop_of_the_notes(tiny_mnist, capsys):
+    (images, labels), test_set, _ = resnet_mnist.load_mnist(tiny_mnist, "cpu")
+    criterion = torch.nn.CrossEntropyLoss()
+    net, optimizer = start()
+    mean = resnet_mnist.train(net.eval(), images, labels, criterion, optimizer, 1, 7)
+    accuracy = resnet_mnist.test(net, *test_set)
+
+    expected, optimizer = start()
+    losses = []
+    for i in torch.randperm(len(images)):
+        optimizer.zero_grad()
+        loss = criterion(expected(images[i : i + 1]), labels[i : i + 1])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    correct = expected.eval()(test_set[0]).argmax(dim=1) == test_set[1]
+    torch.testing.assert_close(net.state_dict(), expected.state_dict())
+    assert accuracy == round(100 * correct.float().mean().item(), 2)
+    assert mean == pytest.approx(sum(losses) / len(losses))
+    assert (
+        capsys.readouterr().out == f"[7,   300] loss: {sum(losses[:300]) / 300:.3f}\n"
+    )
+
+
 # What README says of the networks: multiplications, and what a shortcut is for.
 
 
