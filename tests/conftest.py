@@ -14,8 +14,8 @@ sys.path.insert(0, str(ROOT))
 
 # No test may reach the internet: every request goes to a port where nobody listens,
 # unless a test names its own server.
-PROXIES = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"]
-os.environ.update(dict.fromkeys(PROXIES, "http://127.0.0.1:9"), no_proxy="")
+NOWHERE = "http://127.0.0.1:9"
+os.environ.update(http_proxy=NOWHERE, https_proxy=NOWHERE, no_proxy="")
 os.environ["MPLBACKEND"] = "agg"  # no windows
 os.environ["OMP_NUM_THREADS"] = "1"  # small batches; on a busy machine threads wait
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone

@@ -29,12 +29,8 @@ def sections(script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_the_five_steps_of_the_notes_are_the_headings(script):
+def test_a_script_has_the_steps_of_the_notes_and_imports_no_other(script):
     assert [name for name in sections(script) if name[0].isdigit()] == STEPS
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_imports_no_other(script):
     imported = re.findall(r"^\s*(?:import|from) (\w+)", source(script), re.MULTILINE)
     assert "torch" in imported
     assert not set(imported) & {file.stem for file in ROOT.iterdir()}
