@@ -36,8 +36,8 @@ def read_sample():
     images, labels = mnist_data()  # (5000, 784) and (5000,), sorted by class
     images = torch.tensor(images, dtype=torch.uint8).view(-1, 28, 28)
     labels = torch.tensor(labels)
-    test = torch.arange(5000) % 5 == 0  # every fifth, so 100 of each class
-    return [(images[~test], labels[~test]), (images[test], labels[test])]
+    is_test = torch.arange(5000) % 5 == 0  # 100 of each class
+    return [(images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])]
 
 
 def load_mnist(folder, device):

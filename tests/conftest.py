@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 NOWHERE = "http://127.0.0.1:9"
 os.environ.update(http_proxy=NOWHERE, https_proxy=NOWHERE, no_proxy="")
 os.environ["MPLBACKEND"] = "agg"  # no windows
+os.environ["PYTHONWARNINGS"] = "ignore:FigureCanvasAgg"  # which a desktop may print
 os.environ["OMP_NUM_THREADS"] = "1"  # small batches; on a busy machine threads wait
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
 os.environ.pop("PYTHONUNBUFFERED", None)  # what must be flushed is to be seen
