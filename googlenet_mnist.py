@@ -142,7 +142,8 @@ class Net(nn.Module):
 
 NAME, FILE = "GoogLeNet", "googlenet_mnist"
 # Accuracy (%) after each epoch, as the notes published it.
-NOTES = {NAME: [96.51, 97.37, 97.94, 98.45, 98.31, 98.58, 98.59, 98.8, 98.73, 98.9]}
+CURVE = [96.51, 97.37, 97.94, 98.45, 98.31, 98.58, 98.59, 98.8, 98.73, 98.9]
+NOTES = {NAME: ("the notes", CURVE)}
 
 
 # 3 Loss and optimiser 建立损失函数和优化器 --------------------------------------------
@@ -205,13 +206,13 @@ def plot(curves, remark, file):
         (line,) = left.plot(epochs, accuracies, marker="o", label=name)
         right.plot(epochs, losses, marker="o")
         if name in NOTES and not remark:
-            color, label = line.get_color(), f"{name}, as the notes published it"
-            left.plot(range(1, 11), NOTES[name], "--", color=color, label=label)
+            label, curve = NOTES[name]
+            left.plot(range(1, 11), curve, "--", color=line.get_color(), label=label)
     left.set(title=f"MNIST{remark}", ylabel="accuracy on the test set (%)")
     right.set(title="Training", ylabel="mean loss of the epoch")
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.locator_params(axis="x", nbins=10, integer=True)
+        axes.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
     left.legend()
     figure.savefig(file, dpi=150)
 

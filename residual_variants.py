@@ -336,11 +336,11 @@ FILE = "residual_variants"
 # Accuracy (%) after each epoch, as the notes published it.
 SCALING = [96.09, 97.78, 98.07, 98.29, 98.41, 98.67, 98.03, 98.86, 98.75, 98.81]
 CONV = [96.42, 98.2, 98.48, 98.7, 98.9, 98.89, 98.92, 98.99, 98.68, 98.97]
-NOTES = {
-    "constant-scaling": SCALING,
-    "constant-scaling-published": SCALING,
-    "conv-shortcut": CONV,
-    "conv-shortcut-published": CONV,
+NOTES = {  # beside the mended blocks too, under the name of the block that made them
+    "constant-scaling": ("constant-scaling-published, the notes", SCALING),
+    "constant-scaling-published": ("constant-scaling-published, the notes", SCALING),
+    "conv-shortcut": ("conv-shortcut-published, the notes", CONV),
+    "conv-shortcut-published": ("conv-shortcut-published, the notes", CONV),
 }
 
 
@@ -404,13 +404,13 @@ def plot(curves, remark, file):
         (line,) = left.plot(epochs, accuracies, marker="o", label=name)
         right.plot(epochs, losses, marker="o")
         if name in NOTES and not remark:
-            color, label = line.get_color(), f"{name}, as the notes published it"
-            left.plot(range(1, 11), NOTES[name], "--", color=color, label=label)
+            label, curve = NOTES[name]
+            left.plot(range(1, 11), curve, "--", color=line.get_color(), label=label)
     left.set(title=f"MNIST{remark}", ylabel="accuracy on the test set (%)")
     right.set(title="Training", ylabel="mean loss of the epoch")
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.locator_params(axis="x", nbins=10, integer=True)
+        axes.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
     left.legend()
     figure.savefig(file, dpi=150)
 
@@ -439,7 +439,7 @@ def parse_command_line(parser, argv):
 
 # The five steps together 五步合在一起 -------------------------------------------------
 def main(argv=None):
-    """Train, test and plot; return {block: (mean losses, accuracies (%)) by epoch}.
+    """Train, test and plot; return {network: (mean losses, accuracies (%))}.
 
     `argv` is a list of flags like ["--epochs", "2"]; without it, the command line's.
     """

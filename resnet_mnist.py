@@ -118,7 +118,8 @@ class Net(nn.Module):
 
 NAME, FILE = "ResNet", "resnet_mnist"
 # Accuracy (%) after each epoch, as the notes published it.
-NOTES = {NAME: [97.03, 98.21, 98.47, 98.8, 98.52, 98.88, 98.88, 98.98, 98.95, 98.98]}
+CURVE = [97.03, 98.21, 98.47, 98.8, 98.52, 98.88, 98.88, 98.98, 98.95, 98.98]
+NOTES = {NAME: ("the notes", CURVE)}
 
 
 # 3 Loss and optimiser 建立损失函数和优化器 --------------------------------------------
@@ -181,13 +182,13 @@ def plot(curves, remark, file):
         (line,) = left.plot(epochs, accuracies, marker="o", label=name)
         right.plot(epochs, losses, marker="o")
         if name in NOTES and not remark:
-            color, label = line.get_color(), f"{name}, as the notes published it"
-            left.plot(range(1, 11), NOTES[name], "--", color=color, label=label)
+            label, curve = NOTES[name]
+            left.plot(range(1, 11), curve, "--", color=line.get_color(), label=label)
     left.set(title=f"MNIST{remark}", ylabel="accuracy on the test set (%)")
     right.set(title="Training", ylabel="mean loss of the epoch")
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.locator_params(axis="x", nbins=10, integer=True)
+        axes.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
     left.legend()
     figure.savefig(file, dpi=150)
 

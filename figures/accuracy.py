@@ -16,7 +16,8 @@ import googlenet_mnist
 import residual_variants as variants
 import resnet_mnist
 
-NOTES = {**googlenet_mnist.NOTES, **resnet_mnist.NOTES, **variants.NOTES}
+SCRIPTS = [googlenet_mnist, resnet_mnist, variants]
+NOTES = {name: curve for s in SCRIPTS for name, (_, curve) in s.NOTES.items()}
 NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
 NETWORKS.update((n, partial(variants.Net, variants.BLOCKS[n])) for n in variants.NOTES)
 

@@ -115,6 +115,14 @@ def test_all_blocks_train_and_a_depth_can_be_given(places, tmp_path):
     assert {file.stem.split("_")[2] for file in tmp_path.glob("*.pt")} == set(BLOCKS)
 
 
+def test_a_curve_of_the_notes_bears_the_name_of_the_block_that_made_it(places):
+    residual_variants.main(["--epochs", "1", *places])
+    legend = plt.gcf().axes[0].get_legend().get_texts()
+    made_by_slip = [text.get_text() for text in legend][1::2]
+    blocks = ["constant-scaling-published", "conv-shortcut-published"]
+    assert made_by_slip == [f"{block}, the notes" for block in blocks]
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_session_stays_as_it_was(script, places, monkeypatch):
     printed, shown = [], []
