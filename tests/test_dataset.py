@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -54,7 +55,7 @@ def test_sample_is_a_part_of_mnist(sample, full_mnist):
 # Whatever is wrong with the data: two lines, the sample, and a next run as good as this.
 
 
-def assert_sample(folder, capsys, why):
+def assert_sample(folder, capsys, why, cure):
     timeout = socket.getdefaulttimeout()
     train_set, test_set, remark = load_mnist(folder, "cpu")
     assert (len(train_set[0]), len(test_set[0])) == (4000, 1000)
@@ -63,12 +64,18 @@ def assert_sample(folder, capsys, why):
     first, second = output.splitlines()[-2:]
     assert first.startswith("MNIST could not be loaded (")
     assert why in output
-    assert f"empty {folder}/MNIST/raw and run again" in second
+    raw = (folder / "MNIST" / "raw").resolve()
+    assert second.startswith(f"For the full set {cure} {raw}, or")
     assert socket.getdefaulttimeout() == timeout
 
 
-def test_no_network(tmp_path, capsys):
-    assert_sample(tmp_path, capsys, "refused")
+def put_all():
+    return f"put {', '.join(name for name, _ in datasets.MNIST.resources)} into"
+
+
+def test_no_network(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_sample(Path("data"), capsys, "refused", put_all())
 
 
 @pytest.fixture
@@ -110,40 +117,68 @@ def send(request, content, part=1.0):
     request.wfile.write(content[: int(len(content) * part)])
 
 
-BROKEN = {  # what a server does, and what a user is told of it
-    "403": lambda request, _: request.send_error(403),
-    "corrupted": lambda request, _: send(request, b"<html>for sale</html>"),
-    "": lambda request, content: send(request, content, part=0.5),
-    "without response": lambda request, _: request.connection.shutdown(2),
-    "\x05": lambda request, _: request.wfile.write(b"\x05\xff"),  # a proxy that is none
-    "timed out": lambda *_: time.sleep(2),
-}
+BROKEN = [  # what a user is told, and what a server does
+    ("403", lambda request, _: request.send_error(403)),
+    ("corrupted", lambda request, _: send(request, b"<html>for sale</html>")),
+    ("corrupted", lambda request, content: send(request, content, part=0.5)),
+    ("without response", lambda request, _: request.connection.shutdown(2)),
+    ("\x05", lambda request, _: request.wfile.write(b"\x05\xff")),  # a proxy of SOCKS
+    ("timed out", lambda *_: time.sleep(5)),
+]
 
 
-@pytest.mark.parametrize("why", BROKEN)
-def test_broken_download_and_the_next_one(why, serve, tmp_path, capsys, monkeypatch):
-    wait = socket.setdefaulttimeout
-    monkeypatch.setattr(socket, "setdefaulttimeout", lambda s: wait(s and s / 20))
-    serve(BROKEN[why])
-    assert_sample(tmp_path, capsys, why)
+@pytest.mark.parametrize(("why", "answer"), BROKEN)
+def test_broken_download_and_the_next_one(why, answer, serve, tmp_path, capsys):
+    serve(answer)
+    with pytest.MonkeyPatch.context() as patch:
+        wait = socket.setdefaulttimeout
+        if why == "timed out":
+            patch.setattr(socket, "setdefaulttimeout", lambda s: wait(s and s / 10))
+        assert_sample(tmp_path, capsys, why, put_all())
     serve(send)
     assert load_mnist(tmp_path, "cpu")[2] == ""
 
 
-IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
-DAMAGES = [
-    (IMAGES, lambda content: content[: len(content) // 2]),
-    (IMAGES, lambda content: content + b"more"),
-    (IMAGES, lambda content: b""),
-    (LABELS, lambda content: b"<html>for sale</html>"),
+def test_the_one_archive_that_is_damaged_is_named(serve, tmp_path, capsys):
+    serve(send)
+    load_mnist(tmp_path, "cpu")
+    raw = tmp_path / "MNIST" / "raw"
+    for file in raw.glob("*-ubyte"):
+        file.unlink()
+    archive = raw / "t10k-labels-idx1-ubyte.gz"
+    archive.write_bytes(archive.read_bytes()[:-9])
+    serve(lambda request, _: request.send_error(403))
+    assert_sample(tmp_path, capsys, "403", f"put {archive.name} into")
+
+
+TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
+LABELS = "t10k-labels-idx1-ubyte"
+DIGITS = "not digits of 28x28 pixels"
+DAMAGES = [  # a file, what it is replaced by, what a user is told of it
+    (TRAIN, lambda raw, content: content[: len(content) // 2], "invalid"),
+    (TRAIN, lambda raw, content: content + b"more", "invalid"),
+    (TRAIN, lambda raw, content: b"", "invalid"),
+    (LABELS, lambda raw, content: b"<html>for sale</html>", "AssertionError"),
+    (LABELS, lambda raw, content: content[:2] + b"\n" + content[3:], "(10)"),
+    (LABELS, lambda raw, content: content[:-1] + b"\xc8", DIGITS),  # a label of 200
+    (LABELS, lambda raw, _: (raw / "train-labels-idx1-ubyte").read_bytes(), DIGITS),
+    (
+        TEST,
+        lambda raw, _: (
+            bytes([0, 0, 8, 3, 0, 0, 0, 100, 0, 0, 0, 27, 0, 0, 0, 27])
+            + bytes(100 * 27 * 27)
+        ),
+        DIGITS,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "damage"), DAMAGES)
-def test_damaged_file(name, damage, tiny_mnist, tmp_path, capsys):
+@pytest.mark.parametrize(("name", "damage", "why"), DAMAGES)
+def test_damaged_file(name, damage, why, tiny_mnist, tmp_path, capsys):
     shutil.copytree(tiny_mnist, tmp_path / "data")
     file = tmp_path / "data" / "MNIST" / "raw" / name
-    file.write_bytes(damage(file.read_bytes()))
+    file.write_bytes(damage(file.parent, file.read_bytes()))
     before = files(file.parent)
-    assert_sample(tmp_path / "data", capsys, "")
+    cure = "delete the files without .gz in"
+    assert_sample(tmp_path / "data", capsys, why, cure)
     assert files(file.parent) == before

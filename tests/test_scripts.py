@@ -11,6 +11,7 @@ from ast import literal_eval
 from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
+from unittest.mock import Mock, patch
 
 import matplotlib.pyplot as plt
 import pytest
@@ -68,25 +69,26 @@ def test_a_script_prints_plots_and_saves(script, data, start, tmp_path, request)
     flags = ["--epochs", "1", "--data", folder, "--out", out]
     process = start(script, *flags, seconds=1200)
     output, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
+    assert process.returncode == 0, errors
     networks = 2 if "variants" in script else 1
-    epoch = r"^Accuracy on test set: (\d+\.\d\d) %  \(\d+\.\d s\)$"
+    epoch = r"^\[1/1\] Accuracy on test set: (\d+\.\d\d) %  \(\d+\.\d s\)$"
     printed = [[float(a)] for a in re.findall(epoch, output, re.MULTILINE)]
     assert printed == accuracies(output)
     assert len(printed) == networks
     if data == "full_mnist":
-        assert output.endswith("]\n")
+        assert output.count("]\nPlot: ") == networks
         assert output.count("] loss: ") == 3 * networks
         assert all(accuracy >= 90 for [accuracy] in printed)
     else:
         assert "MNIST could not be loaded" in output
-        assert output.endswith("] (a sample of 5,000 digits)\n")
+        assert output.count("] (a sample of 5,000 digits)\nPlot: ") == networks
 
-    checkpoints = sorted(out.glob(f"{script}*.pt"))
-    assert {*out.iterdir()} == {out / f"{script}.png", *checkpoints}
+    plot, checkpoints = out / f"{script}.png", list(out.glob(f"{script}*.pt"))
+    assert {*out.iterdir()} == {plot, *checkpoints}
     assert_whole(out)
-    assert len(checkpoints) == networks
-    for file, [accuracy] in zip(checkpoints, printed):
+    named = re.findall("^Plot: (.*), checkpoint: (.*)$", output, re.MULTILINE)
+    assert {Path(name) for pair in named for name in pair} == {plot, *checkpoints}
+    for (_, file), [accuracy] in zip(named, printed):
         checkpoint = torch.load(file, weights_only=True)
         assert checkpoint.keys() == {"state_dict", "epoch", "accuracy"}
         assert (checkpoint["epoch"], checkpoint["accuracy"]) == (1, accuracy)
@@ -107,20 +109,46 @@ def test_best_epoch_is_kept(places, tmp_path, monkeypatch):
     assert (checkpoint["epoch"], checkpoint["accuracy"]) == (2, 70.0)
 
 
-def test_all_blocks_train_and_a_depth_can_be_given(places, tmp_path):
-    flags = ["--blocks", "all", "--depth", "2", "--epochs", "1"]
-    curves = residual_variants.main([*flags, *places])
-    assert list(curves) == [f"{name}, depth 2" for name in BLOCKS]
+def test_a_run_of_another_depth_keeps_its_own_files(places, tmp_path):
+    flags = ["--blocks", "original", "--epochs", "1", *places]
+    residual_variants.main(flags)
+    before = files(tmp_path)
+    curves = residual_variants.main([*flags, "--depth", "2"])
+    assert list(curves) == ["original-depth-2"]
     assert_whole(tmp_path)
-    assert {file.stem.split("_")[2] for file in tmp_path.glob("*.pt")} == set(BLOCKS)
+    deep = {
+        f"residual_variants{end}" for end in ("-depth-2.png", "_original-depth-2.pt")
+    }
+    after = files(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() - before.keys() == deep
 
 
-def test_a_curve_of_the_notes_bears_the_name_of_the_block_that_made_it(places):
-    residual_variants.main(["--epochs", "1", *places])
-    legend = plt.gcf().axes[0].get_legend().get_texts()
-    made_by_slip = [text.get_text() for text in legend][1::2]
-    blocks = ["constant-scaling-published", "conv-shortcut-published"]
-    assert made_by_slip == [f"{block}, the notes" for block in blocks]
+def legend():
+    """The names beside the curves of the last plot."""
+    return [text.get_text() for text in plt.gcf().legends[0].get_texts()]
+
+
+def test_all_blocks_train_and_their_curves_can_be_told_apart(places):
+    curves = residual_variants.main(["--blocks", "all", "--epochs", "1", *places])
+    assert list(curves) == list(BLOCKS)
+    # A curve of the notes is there once, and named after the block that made it.
+    slips = ["constant-scaling-published", "conv-shortcut-published"]
+    assert legend() == [*BLOCKS, *(f"{block}, the notes" for block in slips)]
+    accuracy, loss = plt.gcf().axes
+    looks = [(line.get_color(), line.get_marker()) for line in accuracy.lines]
+    assert len(set(looks)) == len(looks) == len(BLOCKS) + 2
+    assert len(loss.lines) == len(BLOCKS)
+
+
+def test_a_plot_of_the_sample_says_so_and_has_no_curve_of_the_notes(places, tmp_path):
+    resnet_mnist.main(["--epochs", "1", *places])
+    assert legend() == ["ResNet", "the notes"]
+    assert plt.gcf().axes[0].get_title() == "MNIST"
+    empty = ["--data", str(tmp_path / "empty")]
+    resnet_mnist.main(["--epochs", "1", *places, *empty])
+    assert legend() == ["ResNet"]
+    assert plt.gcf().axes[0].get_title() == "MNIST (a sample of 5,000 digits)"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -139,12 +167,14 @@ def test_a_session_stays_as_it_was(script, places, monkeypatch):
     assert len(accuracies("".join(printed))) == (2 if "variants" in script else 1)
 
 
-def test_a_script_runs_pasted_into_a_notebook(tiny_mnist, tmp_path, monkeypatch):
+@pytest.mark.parametrize("pasted", [True, False])
+def test_a_script_runs_in_a_notebook(pasted, tiny_mnist, tmp_path, monkeypatch):
     shutil.copytree(tiny_mnist, tmp_path / "dataset" / "mnist")
     monkeypatch.chdir(tmp_path)
     kernel = shutil.copy(ROOT / "resnet_mnist.py", "ipykernel_launcher.py")
     monkeypatch.setattr(sys, "argv", [kernel, "-f", "kernel.json"])  # not our flags
-    runpy.run_path(kernel, run_name="__main__")
+    monkeypatch.setattr(resnet_mnist, "train", lambda *_: 0.5)
+    runpy.run_path(kernel, run_name="__main__") if pasted else resnet_mnist.main()
     assert files(tmp_path / "results").keys() == {"resnet_mnist.png", "resnet_mnist.pt"}
 
 
@@ -154,10 +184,13 @@ def test_a_script_runs_pasted_into_a_notebook(tiny_mnist, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ("--epochs 0", "--epochs and --batch-size must be at least 1"),
+        ("--epochs 0", "need --epochs >= 1, --batch-size 1..60000"),
         ("--epochs ten", "--epochs: invalid int value: 'ten'"),
         ("--batch-size 0", "--batch-size"),
+        ("--batch-size 99999999999999999999", "--batch-size 1..60000"),
+        ("--seed 18446744073709551616", "--seed 0..2**64-1"),
         ("--lr 0", "--lr"),
+        ("--lr 1e300", "--lr above 0 and below 1e38"),
         ("--lr inf", "--lr"),
         ("--momentum 1", "--momentum"),
         ("--device cuda", "--device: invalid choice: 'cuda' (choose from"),
@@ -177,6 +210,13 @@ def test_wrong_command_line(flags, words, tmp_path, monkeypatch, capsys):
     assert files(tmp_path) == {}
 
 
+def test_the_largest_values_are_no_fault(places):
+    flags = ["--seed", str(2**64 - 1), "--batch-size", "60000", "--epochs", "1"]
+    assert len(resnet_mnist.main([*flags, *places])[0]) == 1
+    with pytest.raises(SystemExit, match="try a lower --lr"):
+        resnet_mnist.main(["--lr", "9e37", *places])
+
+
 def test_loss_that_is_not_finite(places, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match=r"The loss is (nan|inf) in epoch 1: .* --lr"):
         resnet_mnist.main(["--lr", "1e9", *places])
@@ -191,8 +231,29 @@ def test_loss_that_is_not_finite(places, tmp_path, monkeypatch):
 
 def test_out_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match=r"^[^\n]*file'[^\n]* with --out$"):
+    with pytest.raises(SystemExit, match=r"^[^\n]*file'[^\n]* another --out$"):
         run("resnet_mnist", "--out", str(tmp_path / "file"), monkeypatch=monkeypatch)
+
+
+def test_an_error_elsewhere_brings_no_advice_on_folders(places, monkeypatch):
+    monkeypatch.setattr(plt, "show", Mock(side_effect=OSError("libGL.so: not found")))
+    with pytest.raises(SystemExit) as stopped:
+        run("resnet_mnist", "--epochs", "1", *places, monkeypatch=monkeypatch)
+    assert str(stopped.value.code) == "libGL.so: not found"
+
+
+def test_a_write_that_fails_half_way_leaves_the_former_checkpoint(places, tmp_path):
+    resnet_mnist.main(["--epochs", "1", *places])
+    before = files(tmp_path)
+
+    def break_off(content, file):
+        with open(file, "wb") if isinstance(file, Path) else file as f:
+            f.write(b"half of it")
+        raise OSError
+
+    with patch.object(torch, "save", break_off), pytest.raises(OSError):
+        resnet_mnist.main(["--epochs", "1", *places])
+    assert files(tmp_path)["resnet_mnist.pt"] == before["resnet_mnist.pt"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full of Linux")
@@ -200,7 +261,7 @@ def test_full_disk(places, tmp_path, monkeypatch):
     resnet_mnist.main(["--epochs", "1", *places])
     before = files(tmp_path)
     (tmp_path / "resnet_mnist.tmp").symlink_to("/dev/full")
-    with pytest.raises(SystemExit, match=r"^[^\n]*No space left[^\n]* with --out$"):
+    with pytest.raises(SystemExit, match=r"^[^\n]*No space left[^\n]* another --out$"):
         run("resnet_mnist", *places, monkeypatch=monkeypatch)
     (tmp_path / "resnet_mnist.tmp").unlink()
     assert files(tmp_path) == before
@@ -224,11 +285,10 @@ def stop(process, number, line, times=1):
 def test_ctrl_c(script, places, start, tmp_path):
     process = start(script, "--epochs", "100000", *places)
     output, errors = stop(process, signal.SIGINT, "Accuracy", times=2)
-    assert (process.returncode, errors.count("\n")) == (130, 1)
-    assert errors.startswith("Interrupted")
-    assert (tmp_path / f"{script}.png").exists()
+    assert (process.returncode, errors) == (130, "Interrupted\n")
     assert_whole(tmp_path)
-    [checkpoint] = tmp_path.glob("*.pt")
+    [plot], [checkpoint] = tmp_path.glob("*.png"), tmp_path.glob("*.pt")
+    assert output.endswith(f"]\nPlot: {plot}, checkpoint: {checkpoint}\n")
     finished = re.findall(r"set: ([\d.]+) %", output)
     best = torch.load(checkpoint, weights_only=True)["accuracy"]
     assert best == max(map(float, finished))
@@ -237,9 +297,19 @@ def test_ctrl_c(script, places, start, tmp_path):
 @needs_signals
 def test_ctrl_c_before_the_first_epoch_is_finished(places, start, tmp_path):
     process = start("resnet_mnist", "--batch-size", "1", *places)
-    _, errors = stop(process, signal.SIGINT, "parameters")
-    assert (process.returncode, errors.count("\n")) == (130, 1)
+    output, errors = stop(process, signal.SIGINT, "parameters")
+    assert (process.returncode, errors) == (130, "Interrupted\n")
+    assert "Plot" not in output
     assert files(tmp_path) == {}
+
+
+@needs_signals
+def test_a_reader_that_stops_reading_stops_the_script_in_silence(places, start):
+    process = start("resnet_mnist", "--epochs", "100000", *places)
+    assert process.stdout.readline().startswith("ResNet")
+    process.stdout.close()
+    assert "rror" not in process.stderr.read()
+    assert process.wait() in (0, 1)
 
 
 @needs_signals
