@@ -1,8 +1,11 @@
-"""Train networks with several seeds, and keep each finished run under results/runs/.
+"""Train networks with several seeds, and keep each finished run as a line of runs.txt.
 
 A run is `resnet_mnist.py` with another `Net`: what else the scripts have in common is the
-same to the letter. A run that is kept is not made again, so that a long experiment goes
-on where it was stopped. Two runs at a time, with one thread each.
+same to the letter. A line is JSON: network, seed, epochs, lr, the mean loss and the
+accuracy (%) of each epoch, and what the experiment measured beside them; a run whose loss
+was not finite has two empty lists, one of no epochs was measured before training. A run
+that is kept is not made again: delete its line to have it made anew. Two runs at a time,
+with one thread each.
 """
 
 import json
@@ -19,7 +22,10 @@ import torch
 FIGURES = Path(__file__).resolve().parent
 ROOT = FIGURES.parent
 DATA = ROOT / "dataset" / "mnist"
-sys.path.insert(0, str(ROOT))
+RUNS = FIGURES / "runs.txt"
+sys.path.insert(
+    0, str(ROOT)
+)  # so every script imports this module before the lecture's
 
 import resnet_mnist
 
@@ -29,47 +35,74 @@ def seeds(count):
     return range(int(sys.argv[1]) if sys.argv[1:] else count)
 
 
-def folder(name, seed, epochs=10):
-    """Where a run keeps `run.json`, `log.txt` and the script's plot and checkpoint."""
-    return ROOT / "results" / "runs" / f"{name}-{epochs}-epochs" / f"seed-{seed}"
+def folder(network, seed, epochs=10, lr=0.01):
+    """Where a run keeps its log and the script's plot and checkpoint."""
+    return (
+        ROOT / "results" / "runs" / f"{network}, {epochs} epochs, lr {lr}" / str(seed)
+    )
 
 
-def train(name, net, seed, epochs):
-    """Run the script with `net`, a class or function that builds the network."""
-    place = folder(name, seed, epochs)
-    if (place / "run.json").exists():
-        return
-    place.mkdir(parents=True, exist_ok=True)
+def train(job):
+    """Make one run, and return what is kept of it."""
+    (network, seed, epochs, lr), net, measure = job
     torch.set_num_threads(1)
     mpl.use("agg")  # no window
-    flags = ["--seed", seed, "--epochs", epochs, "--out", place, "--data", DATA]
-    # Put back afterwards, or the next run of the process would find this net as ResNet.
-    swapped = patch.object(resnet_mnist, "Net", net)
-    with swapped, open(place / "log.txt", "w") as log, redirect_stdout(log):
-        losses, accuracies = resnet_mnist.main(list(map(str, flags)))
-    run = {"losses": losses, "accuracies": accuracies}
-    (place / "run.json").write_text(json.dumps(run))
-    print(f"{name}, seed {seed}: {accuracies[-1]:.2f} %", flush=True)
+    built = []
+
+    def build():
+        built.append(net())
+        return built[-1]
+
+    run = {"network": network, "seed": seed, "epochs": epochs, "lr": lr}
+    losses, curve = [], []
+    if epochs == 0:
+        torch.manual_seed(seed)
+        build()
+    else:
+        place = folder(network, seed, epochs, lr)
+        place.mkdir(parents=True, exist_ok=True)
+        flags = ["--seed", seed, "--epochs", epochs, "--lr", lr, "--out", place]
+        flags = [*map(str, flags), "--data", str(DATA)]
+        # Put back afterwards, or the next run of this process would take it for ResNet.
+        swapped = patch.object(resnet_mnist, "Net", build)
+        with swapped, open(place / "log.txt", "w") as log, redirect_stdout(log):
+            try:
+                losses, curve = resnet_mnist.main(flags)
+            except SystemExit as stop:  # the loss is not finite
+                print(stop)
+    run.update(losses=[round(loss, 4) for loss in losses], accuracies=curve)
+    diverged = epochs and not curve
+    return {**run, **(measure(built[0]) if measure and not diverged else {})}
 
 
-def train_all(networks, seeds, epochs=10):
+def kept():
+    """{(network, seed, epochs, lr): run} of every finished run."""
+    lines = RUNS.read_text().splitlines() if RUNS.exists() else []
+    return {tuple(run.values())[:4]: run for run in map(json.loads, lines)}
+
+
+def make(jobs):
+    """Make the missing ones of `jobs`, [((network, seed, epochs, lr), net, measure)]."""
+    finished = kept()
+    missing = [job for job in jobs if job[0] not in finished]
+    if missing:
+        with Pool(2) as pool:
+            for run in pool.imap_unordered(train, missing):
+                with RUNS.open("a") as file:
+                    print(json.dumps(run), file=file)
+                print(*run.values(), flush=True)
+
+
+def train_all(networks, seeds, epochs=10, lr=0.01, measure=None):
     """Train each of {name: net} with each seed; return {name: [run of each seed]}.
 
-    A run is a dictionary of two lists, an entry an epoch: "losses" and "accuracies" (%).
+    `measure` takes a trained network and returns a dictionary to keep with its run.
     """
-    jobs = [(n, net, seed, epochs) for seed in seeds for n, net in networks.items()]
-    with Pool(2) as pool:
-        pool.starmap(train, jobs, chunksize=1)
-    files = {n: [folder(n, s, epochs) / "run.json" for s in seeds] for n in networks}
-    return {n: [json.loads(f.read_text()) for f in files[n]] for n in networks}
-
-
-def trained(name, net, seed):
-    """The network of a finished run of ten epochs, with its best parameters."""
-    checkpoint = folder(name, seed) / "resnet_mnist.pt"
-    net = net()
-    net.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
-    return net.eval()
+    keys = {name: [(name, seed, epochs, lr) for seed in seeds] for name in networks}
+    jobs = [(key, networks[name], measure) for name in keys for key in keys[name]]
+    make(sorted(jobs, key=lambda job: job[0][1]))  # seed by seed
+    finished = kept()
+    return {name: [finished[key] for key in keys[name]] for name in keys}
 
 
 def spread(values):
@@ -77,6 +110,16 @@ def spread(values):
     return f"{mean(values):.2f}" + (
         f" ± {stdev(values):.2f}" if len(values) > 1 else ""
     )
+
+
+def fields(axes, table, rows, columns, form, **look):
+    """Draw a table as coloured fields with the numbers in them."""
+    axes.imshow(table, aspect="auto", **{"cmap": "RdYlGn", "alpha": 0.7, **look})
+    for y, row in enumerate(table):
+        for x, value in enumerate(row):
+            axes.text(x, y, form(value), ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
 
 
 PICKS = {"epoch 1": lambda curve: curve[0], "epoch 10": lambda c: c[9], "best": max}

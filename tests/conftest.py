@@ -63,10 +63,10 @@ def batch(sample):
     return (images[::63, None] / 255 - 0.1307) / 0.3081, labels[::63]
 
 
-def write_idx(file, tensor):
-    """Write a tensor of uint8 as MNIST's unpacked files are written."""
+def idx(tensor):
+    """A tensor of uint8 as the content of one of MNIST's unpacked files."""
     sizes = b"".join(size.to_bytes(4, "big") for size in tensor.shape)
-    file.write_bytes(bytes([0, 0, 8, tensor.dim()]) + sizes + tensor.numpy().tobytes())
+    return bytes([0, 0, 8, tensor.dim()]) + sizes + tensor.numpy().tobytes()
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +76,8 @@ def tiny_mnist(sample, tmp_path_factory):
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for split, step, (images, labels) in zip(("train", "t10k"), (12, 10), sample):
-        write_idx(raw / f"{split}-images-idx3-ubyte", images[::step])
-        write_idx(raw / f"{split}-labels-idx1-ubyte", labels[::step].byte())
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(idx(images[::step]))
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(idx(labels[::step].byte()))
     return folder
 
 

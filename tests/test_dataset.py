@@ -4,14 +4,17 @@ import gzip
 import hashlib
 import shutil
 import socket
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import urllib.request
+from functools import partial
+from http.client import BadStatusLine
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.error import URLError
 
 import pytest
 import torch
-from conftest import files
+from conftest import files, idx
 from torchvision import datasets, transforms
 
 from resnet_mnist import load_mnist
@@ -39,17 +42,10 @@ def pairs(images, labels):
 
 
 def test_sample_is_split_by_class_and_disjoint(sample):
-    train, test = sample
-    assert train[0].shape == (4000, 28, 28)
-    assert train[1].bincount().tolist() == [400] * 10
-    assert test[0].shape == (1000, 28, 28)
-    assert test[1].bincount().tolist() == [100] * 10
-    assert not pairs(*train) & pairs(*test)
-
-
-def test_sample_is_a_part_of_mnist(sample, full_mnist):
-    mnist = datasets.MNIST(full_mnist, train=True)
-    assert pairs(*sample[0]) | pairs(*sample[1]) <= pairs(mnist.data, mnist.targets)
+    for (images, labels), size in zip(sample, (4000, 1000)):
+        assert images.shape == (size, 28, 28)
+        assert labels.bincount().tolist() == [size // 10] * 10
+    assert not pairs(*sample[0]) & pairs(*sample[1])
 
 
 # Whatever is wrong with the data: two lines, the sample, and a next run as good as this.
@@ -69,107 +65,87 @@ def assert_sample(folder, capsys, why, cure):
     assert socket.getdefaulttimeout() == timeout
 
 
-def put_all():
-    return f"put {', '.join(name for name, _ in datasets.MNIST.resources)} into"
+ARCHIVES = [name for name, _ in datasets.MNIST.resources]
+NO_DOWNLOAD = [  # a wrong address, a silent server, a proxy that does not speak HTTP
+    URLError("Connection refused"),
+    TimeoutError("timed out"),
+    BadStatusLine("\x05"),
+]
 
 
-def test_no_network(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("error", NO_DOWNLOAD)
+def test_no_download(error, tmp_path, capsys, monkeypatch):
+    def urlopen(*_, **__):
+        assert socket.getdefaulttimeout() == 10
+        raise error
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     monkeypatch.chdir(tmp_path)
-    assert_sample(Path("data"), capsys, "refused", put_all())
+    why, cure = str(error).strip("<>"), f"put {', '.join(ARCHIVES)} into"
+    assert_sample(Path("data"), capsys, why, cure)
 
 
 @pytest.fixture
-def serve(tiny_mnist, monkeypatch):
-    """Let torchvision download few digits from here: `serve(answer)` says how.
-
-    `answer(request, content)` answers a request for the archive with that content.
-    """
-    archives = {
-        f"{file.name}.gz": gzip.compress(file.read_bytes())
-        for file in (tiny_mnist / "MNIST" / "raw").iterdir()
-    }
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.server.answer(self, archives[self.path.strip("/")])
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.block_on_close = True, False
+def mirror(tiny_mnist, tmp_path, monkeypatch):
+    """A folder of archives with few digits, which torchvision downloads."""
+    folder, sums = tmp_path / "mirror", []
+    folder.mkdir()
+    for name in ARCHIVES:
+        content = (tiny_mnist / "MNIST" / "raw" / name[:-3]).read_bytes()
+        (folder / name).write_bytes(gzip.compress(content))
+        sums.append((name, hashlib.md5((folder / name).read_bytes()).hexdigest()))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    sums = [(name, hashlib.md5(archives[name]).hexdigest()) for name in archives]
     address = f"http://127.0.0.1:{server.server_port}/"
     monkeypatch.setattr(datasets.MNIST, "resources", sums)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield lambda answer: setattr(server, "answer", answer)
+    yield folder
     server.shutdown()
     server.server_close()
 
 
-def send(request, content, part=1.0):
-    """Answer a request with `content`, or break off after a part of it."""
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(content)))
-    request.end_headers()
-    request.wfile.write(content[: int(len(content) * part)])
-
-
-BROKEN = [  # what a user is told, and what a server does
-    ("403", lambda request, _: request.send_error(403)),
-    ("corrupted", lambda request, _: send(request, b"<html>for sale</html>")),
-    ("corrupted", lambda request, content: send(request, content, part=0.5)),
-    ("without response", lambda request, _: request.connection.shutdown(2)),
-    ("\x05", lambda request, _: request.wfile.write(b"\x05\xff")),  # a proxy of SOCKS
-    ("timed out", lambda *_: time.sleep(5)),
-]
-
-
-@pytest.mark.parametrize(("why", "answer"), BROKEN)
-def test_broken_download_and_the_next_one(why, answer, serve, tmp_path, capsys):
-    serve(answer)
-    with pytest.MonkeyPatch.context() as patch:
-        wait = socket.setdefaulttimeout
-        if why == "timed out":
-            patch.setattr(socket, "setdefaulttimeout", lambda s: wait(s and s / 10))
-        assert_sample(tmp_path, capsys, why, put_all())
-    serve(send)
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("damage", ["cut short", "missing"])
+def test_a_broken_download_and_the_next_one(name, damage, mirror, tmp_path, capsys):
+    content = (mirror / name).read_bytes()
+    if damage == "missing":
+        (mirror / name).unlink()
+    else:
+        (mirror / name).write_bytes(content[:-9])
+    why = "HTTP Error 404" if damage == "missing" else "corrupted"
+    cure = f"put {', '.join(ARCHIVES[ARCHIVES.index(name) :])} into"
+    assert_sample(tmp_path, capsys, why, cure)
+    (mirror / name).write_bytes(content)
     assert load_mnist(tmp_path, "cpu")[2] == ""
 
-
-def test_the_one_archive_that_is_damaged_is_named(serve, tmp_path, capsys):
-    serve(send)
-    load_mnist(tmp_path, "cpu")
+    # The same archive, damaged where the others are whole, is the only one named.
     raw = tmp_path / "MNIST" / "raw"
-    for file in raw.glob("*-ubyte"):
-        file.unlink()
-    archive = raw / "t10k-labels-idx1-ubyte.gz"
-    archive.write_bytes(archive.read_bytes()[:-9])
-    serve(lambda request, _: request.send_error(403))
-    assert_sample(tmp_path, capsys, "403", f"put {archive.name} into")
+    for archive in ARCHIVES:
+        (raw / archive[:-3]).unlink()
+    (raw / name).write_bytes(content[:-9])
+    (mirror / name).unlink()
+    assert_sample(tmp_path, capsys, "404", f"put {name} into")
 
 
-TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
-LABELS = "t10k-labels-idx1-ubyte"
-DIGITS = "not digits of 28x28 pixels"
-DAMAGES = [  # a file, what it is replaced by, what a user is told of it
-    (TRAIN, lambda raw, content: content[: len(content) // 2], "invalid"),
-    (TRAIN, lambda raw, content: content + b"more", "invalid"),
-    (TRAIN, lambda raw, content: b"", "invalid"),
-    (LABELS, lambda raw, content: b"<html>for sale</html>", "AssertionError"),
-    (LABELS, lambda raw, content: content[:2] + b"\n" + content[3:], "(10)"),
-    (LABELS, lambda raw, content: content[:-1] + b"\xc8", DIGITS),  # a label of 200
-    (LABELS, lambda raw, _: (raw / "train-labels-idx1-ubyte").read_bytes(), DIGITS),
+LABELS, DIGITS = "t10k-labels-idx1-ubyte", "not digits of 28x28 pixels"
+SMALL = idx(torch.zeros(100, 27, 27, dtype=torch.uint8))
+DAMAGES = [  # of a file, and what a user is told of it
     (
-        TEST,
-        lambda raw, _: (
-            bytes([0, 0, 8, 3, 0, 0, 0, 100, 0, 0, 0, 27, 0, 0, 0, 27])
-            + bytes(100 * 27 * 27)
-        ),
-        DIGITS,
+        "train-images-idx3-ubyte",
+        lambda content: content[: len(content) // 2],
+        "invalid",
     ),
+    (LABELS, lambda content: b"<html>for sale</html>", "AssertionError"),
+    (
+        LABELS,
+        lambda content: content[:2] + b"\n" + content[3:],
+        "(10)",
+    ),  # type of values
+    (LABELS, lambda content: content[:-1] + b"\xc8", DIGITS),  # a label of 200
+    (LABELS, lambda content: idx(torch.zeros(334, dtype=torch.uint8)), DIGITS),
+    ("t10k-images-idx3-ubyte", lambda content: SMALL, DIGITS),
 ]
 
 
@@ -177,8 +153,7 @@ DAMAGES = [  # a file, what it is replaced by, what a user is told of it
 def test_damaged_file(name, damage, why, tiny_mnist, tmp_path, capsys):
     shutil.copytree(tiny_mnist, tmp_path / "data")
     file = tmp_path / "data" / "MNIST" / "raw" / name
-    file.write_bytes(damage(file.parent, file.read_bytes()))
+    file.write_bytes(damage(file.read_bytes()))
     before = files(file.parent)
-    cure = "delete the files without .gz in"
-    assert_sample(tmp_path / "data", capsys, why, cure)
+    assert_sample(tmp_path / "data", capsys, why, "delete the files without .gz in")
     assert files(file.parent) == before

@@ -7,7 +7,6 @@ import shutil
 
 import pytest
 from conftest import MODULES, ROOT
-from torchvision import datasets
 
 import resnet_mnist
 from residual_variants import BLOCKS, Net
@@ -50,11 +49,6 @@ def test_the_chinese_part_gives_the_same_figures():
 
     assert len(figures(chinese)) > 40
     assert figures(chinese) <= figures(english)
-
-
-def test_every_archive_and_the_mirror_are_named():
-    assert all(name in README for name, _ in datasets.MNIST.resources)
-    assert any(mirror in README for mirror in datasets.MNIST.mirrors)
 
 
 @pytest.mark.parametrize("module", MODULES)
