@@ -64,7 +64,7 @@ def load_mnist(folder, device):
                 raise ValueError("not digits of 28x28 pixels, each with its label")
         remark = ""
     except (*no_download, *not_mnist) as error:
-        why = str(error).strip().rpartition("\n")[2] or type(error).__name__
+        why = f"{type(error).__name__} {error}".strip().rpartition("\n")[2]
         raw = Path(folder, "MNIST", "raw").resolve()
         md5s = {raw / name: md5 for name, md5 in datasets.MNIST.resources}
         bad = [f for f in md5s if not datasets.utils.check_integrity(f, md5s[f])]

@@ -8,14 +8,13 @@ run is missing.
 """
 
 from functools import partial
-from math import nan
+from math import inf, log10
 from statistics import mean
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch.nn.functional as F
-from matplotlib.colors import LogNorm
-from runs import DATA, FIGURES, seeds, spread, train_all
+from runs import DATA, FIGURES, fields, seeds, spread, train_all
+from scipy.stats import spearmanr  # scipy comes with mlxtend
 from torch import nn
 
 import residual_variants as variants
@@ -100,70 +99,65 @@ def better(runs, slow):
     return runs, ""
 
 
-def ranks(values):
-    """Rank of each value, from 0; equal ones share the mean of theirs."""
-    less = [sum(u < v for u in values) for v in values]
-    return [r + (values.count(v) - 1) / 2 for r, v in zip(less, values)]
-
-
 def rank_correlation(names, found):
-    """Spearman's, of the papers' errors and our errors at depth 16."""
+    """Spearman's, of the papers' errors and of ours at depth 16."""
     ours = [-mean(map(accuracy, found[name])) for name in names]
-    paper = [CIFAR_10[name] for name in names]
-    return np.corrcoef(ranks(ours), ranks(paper))[0, 1]
+    return spearmanr(ours, [CIFAR_10[name] for name in names]).statistic
 
 
-def draw(axes, title, columns, values, form, **look):
-    """Draw {column: {block: value}} as coloured fields with the numbers in them."""
-    table = [[values[c][name] for c in columns] for name in BLOCKS]
-    axes.imshow(table, aspect="auto", cmap="RdYlGn", alpha=0.75, **look)
-    for y, row in enumerate(table):
-        for x, value in enumerate(row):
-            axes.text(x, y, form(value), ha="center", va="center", fontsize=8)
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(BLOCKS)), BLOCKS)
-    axes.set(title=title, xlabel="blocks a stage")
+def draw(accuracies, losses, gradients):
+    """Draw three tables {depth: {block: value}}, the blocks below each other."""
+    figure, panels = plt.subplots(1, 3, figsize=(14, 7), layout="constrained")
+    looks = [
+        ("accuracy on the test set (%) after one epoch", "{:.1f}", float, 10, 100),
+        ("mean training loss of that epoch", "{:.2g}", lambda x: -log10(x), -0.5, 1.2),
+        # green where the gradient neither vanishes nor explodes
+        ("first gradient", "{:.0e}", lambda x: -abs(log10(x + 1e-20)), -5, 0),
+    ]
+    for panel, values, (title, form, shade, low, high) in zip(
+        panels, (accuracies, losses, gradients), looks
+    ):
+        table = [[values[d][name] for d in values] for name in BLOCKS]
+        rows = BLOCKS if panel is panels[0] else [""] * len(BLOCKS)
+        fields(panel, table, rows, values, form.format, shade, vmin=low, vmax=high)
+        panel.set(title=title, xlabel="blocks a stage")
+    figure.savefig(FIGURES / "depth.png", dpi=90)
 
 
 def main():
-    runs = {d: list(train_all(at(d), seeds(2), 1).values()) for d in DEPTHS}
-    runs = {d: dict(zip(BLOCKS, runs[d])) for d in DEPTHS}
+    runs = {
+        d: dict(zip(BLOCKS, train_all(at(d), seeds(2), epochs=1).values()))
+        for d in DEPTHS
+    }
     failed = [n for n in BLOCKS if mean(map(accuracy, runs[16][n])) < 50]
-    slow = train_all(at(16, failed), seeds(1), 1, lr=0.001)
+    slow = train_all(at(16, failed), seeds(1), epochs=1, lr=0.001)
     slow = dict(zip(failed, slow.values()))
-    found = {n: better(runs[16][n], slow.get(n)) for n in BLOCKS}
+    found = {name: better(runs[16][name], slow.get(name)) for name in BLOCKS}
     for name, (best, remark) in found.items():
         cells = [cell(runs[1][name]), cell(runs[4][name]), cell(best) + remark]
         print(f"| `{name}` |", " | ".join(cells), "|")
     best = {name: best for name, (best, _) in found.items()}
-    names = list(CIFAR_10)
-    for title, part in (("Table 1", names[:7]), ("Table 2", names[7:])):
-        print(f"rank correlation, {title}: {rank_correlation(part, best):.2f}")
+    for number, part in ((1, list(CIFAR_10)[:7]), (2, list(CIFAR_10)[7:])):
+        print(f"rank correlation, Table {number}: {rank_correlation(part, best):.2f}")
+    for name, [run] in train_all(with_last_activation(16, SUMS), [0], 1).items():
+        print(f"{name}: {accuracy(run):.2f} %")
 
     gradients = {}
     for d in GRADIENT_DEPTHS:
-        made = train_all(at(d), [0], epochs=0, measure=first_gradient).values()
-        gradients[d] = {n: run["gradient"] for n, [run] in zip(BLOCKS, made)}
-    for name in ("plain", "plain-he", "original", "plain-bn"):
-        print(name, "first gradient:", *(gradients[d][name] for d in GRADIENT_DEPTHS))
-
-    figure, panels = plt.subplots(1, 3, figsize=(15, 7), layout="constrained")
-    values = {d: {n: mean(map(accuracy, runs[d][n])) for n in BLOCKS} for d in DEPTHS}
-    draw(panels[0], "accuracy on the test set (%)", DEPTHS, values, "{:.1f}".format)
-    losses = {
+        measured = train_all(at(d), [0], epochs=0, measure=first_gradient).values()
+        gradients[d] = {n: run["gradient"] for n, [run] in zip(BLOCKS, measured)}
+    losses = {  # a run that diverged has none
         d: {
-            n: mean(r["losses"][0] if r["losses"] else nan for r in runs[d][n])
+            n: mean([r["losses"][0] for r in runs[d][n] if r["losses"]] or [inf])
             for n in BLOCKS
         }
         for d in DEPTHS
     }
     draw(
-        panels[1], "mean training loss", DEPTHS, losses, "{:.2f}".format, norm=LogNorm()
+        {d: {n: mean(map(accuracy, runs[d][n])) for n in BLOCKS} for d in DEPTHS},
+        losses,
+        gradients,
     )
-    norm = LogNorm(1e-12, 10)
-    title = "norm of the first gradient"
-    draw(panels[2], title, GRADIENT_DEPTHS, gradients, "{:.0e}".format, norm=norm)
-    figure.savefig(FIGURES / "depth.png", dpi=90)
 
 
 if __name__ == "__main__":

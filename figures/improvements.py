@@ -9,7 +9,7 @@ Needs the full MNIST in dataset/mnist.
 import torch.nn.functional as F
 from branches import EPOCHS, STARTS, kaiming, reliance
 from runs import seeds, spread, train_all
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_ind  # scipy comes with mlxtend
 from torch import nn
 
 from googlenet_mnist import Net

@@ -112,10 +112,11 @@ def spread(values):
     )
 
 
-def fields(axes, table, rows, columns, form, **look):
-    """Draw a table as coloured fields with the numbers in them."""
-    axes.imshow(table, aspect="auto", **{"cmap": "RdYlGn", "alpha": 0.7, **look})
-    for y, row in enumerate(table):
+def fields(axes, values, rows, columns, form, shade=float, **look):
+    """Draw a table of values as fields with the numbers in them, coloured by `shade`."""
+    shades = [[shade(value) for value in row] for row in values]
+    axes.imshow(shades, aspect="auto", **{"cmap": "RdYlGn", "alpha": 0.7, **look})
+    for y, row in enumerate(values):
         for x, value in enumerate(row):
             axes.text(x, y, form(value), ha="center", va="center", fontsize=8)
     axes.set_xticks(range(len(columns)), columns)

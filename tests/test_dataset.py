@@ -107,16 +107,11 @@ def mirror(tiny_mnist, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-@pytest.mark.parametrize("damage", ["cut short", "missing"])
-def test_a_broken_download_and_the_next_one(name, damage, mirror, tmp_path, capsys):
+def test_a_broken_download_and_the_next_one(name, mirror, tmp_path, capsys):
     content = (mirror / name).read_bytes()
-    if damage == "missing":
-        (mirror / name).unlink()
-    else:
-        (mirror / name).write_bytes(content[:-9])
-    why = "HTTP Error 404" if damage == "missing" else "corrupted"
+    (mirror / name).write_bytes(content[:-9])
     cure = f"put {', '.join(ARCHIVES[ARCHIVES.index(name) :])} into"
-    assert_sample(tmp_path, capsys, why, cure)
+    assert_sample(tmp_path, capsys, "corrupted", cure)
     (mirror / name).write_bytes(content)
     assert load_mnist(tmp_path, "cpu")[2] == ""
 
@@ -141,7 +136,7 @@ DAMAGES = [  # of a file, and what a user is told of it
     (
         LABELS,
         lambda content: content[:2] + b"\n" + content[3:],
-        "(10)",
+        "KeyError 10",
     ),  # type of values
     (LABELS, lambda content: content[:-1] + b"\xc8", DIGITS),  # a label of 200
     (LABELS, lambda content: idx(torch.zeros(334, dtype=torch.uint8)), DIGITS),

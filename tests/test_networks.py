@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from copy import deepcopy
 from functools import partial
 from itertools import groupby
 
@@ -72,12 +73,6 @@ def test_resnet_computes_what_the_notes_do(name, batch):
     torch.testing.assert_close(net(batch[0]), net.fc(x.view(64, 512)))
 
 
-def written(function):
-    """The shapes in the comments of a function, each once for as long as it stays."""
-    comments = re.findall(r"# \((N, .*)\)", inspect.getsource(function))
-    return [shape for shape, _ in groupby(comments)]
-
-
 @pytest.mark.parametrize("name", ["GoogLeNet", "ResNet", "dense"])
 def test_shape_beside_each_step_is_true(name):
     net, shapes = NETWORKS[name](), []
@@ -86,28 +81,25 @@ def test_shape_beside_each_step_is_true(name):
             lambda _, x, y: shapes.extend([x[0].shape, y.shape])
         )
     net(torch.randn(7, 1, 28, 28))
-    texts = [", ".join(["N", *map(str, shape[1:])]) for shape in shapes]
-    assert written(net.forward) == [text for text, _ in groupby(texts)]
-
-
-def start():
-    torch.manual_seed(0)
-    net = residual_variants.Net(BLOCKS["original-bn"])
-    return net, torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.5)
+    true = [", ".join(["N", *map(str, shape[1:])]) for shape in shapes]
+    written = re.findall(r"# \((N, .*)\)", inspect.getsource(net.forward))
+    assert [text for text, _ in groupby(written)] == [text for text, _ in groupby(true)]
 
 
 def test_an_epoch_is_the_loop_of_the_notes(tiny_mnist, capsys):
     (images, labels), test_set, _ = resnet_mnist.load_mnist(tiny_mnist, "cpu")
-    criterion = torch.nn.CrossEntropyLoss()
-    net, optimizer = start()
+    net = residual_variants.Net(BLOCKS["original-bn"])
+    expected, losses = deepcopy(net), []
+    criterion, optimizer = resnet_mnist.loss_and_optimizer(net, 0.01, 0.5)
+    torch.manual_seed(0)
     mean = resnet_mnist.train(net.eval(), images, labels, criterion, optimizer, 1, 7)
     accuracy = resnet_mnist.test(net, *test_set)
 
-    expected, optimizer = start()
-    losses = []
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.01, momentum=0.5)
     for i in torch.randperm(len(images)):
         optimizer.zero_grad()
-        loss = criterion(expected(images[i : i + 1]), labels[i : i + 1])
+        loss = F.cross_entropy(expected(images[i : i + 1]), labels[i : i + 1])
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
