@@ -1,7 +1,8 @@
 """Does the better branch of an Inception module get the larger weight?
 
-python figures/branches.py      # prints README's table and draws figures/branches.png
-python figures/branches.py 1    # the same with the seed 0 alone
+    python figures/branches.py    # prints README's table, draws figures/branches.png
+
+Needs the full MNIST in dataset/mnist.
 """
 
 from functools import partial
@@ -9,7 +10,7 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 import torch
-from runs import DATA, FIGURES, fields, seeds, spread, train_all
+from runs import DATA, FIGURES, fields, kaiming, seeds, spread, train_all
 
 from googlenet_mnist import Net, load_mnist, test
 
@@ -18,18 +19,25 @@ BRANCHES, CHANNELS = ["1×1", "5×5", "3×3", "pool"], [16, 24, 24, 24]
 
 
 @torch.no_grad()
+def loudness(net, module, images):
+    """Standard deviation over the digits of what each branch of `module` puts out."""
+    outputs = []
+    hook = module.register_forward_hook(lambda _, __, output: outputs.append(output))
+    net(images)
+    hook.remove()
+    return [y.var(dim=0).mean().sqrt() for y in outputs[0].split(CHANNELS, dim=1)]
+
+
+@torch.no_grad()
 def loud(branch):
-    """A GoogLeNet in which one branch of each module puts out three times what each other
-    does (standard deviation over the digits), and the whole module what it did before.
+    """A GoogLeNet one branch of whose modules starts three times as loud as the others.
+
+    A whole module is as loud as by default.
     """
-    net, images, outputs = Net(), load_mnist(DATA, "cpu")[0][0][:1000], []
+    net, images = Net(), load_mnist(DATA, "cpu")[0][0][:1000]
     aims = [3 if b == branch else 1 for b in range(4)]
     for module in (net.incep1, net.incep2):
-        hook = module.register_forward_hook(lambda _, __, y: outputs.append(y))
-        net(images)
-        hook.remove()
-        parts = outputs.pop().split(CHANNELS, dim=1)
-        stds = [part.var(dim=0).mean().sqrt() for part in parts]
+        stds = loudness(net, module, images)
         power = sum(c * std**2 for c, std in zip(CHANNELS, stds))
         unit = (power / sum(c * aim**2 for c, aim in zip(CHANNELS, aims))) ** 0.5
         last = [module.branch1x1, module.branch5x5_2]
@@ -40,17 +48,12 @@ def loud(branch):
     return net
 
 
-def kaiming():
-    """A GoogLeNet whose convolutions keep the size of a signal, without bias at first."""
-    net = Net()
-    for layer in net.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
-            torch.nn.init.zeros_(layer.bias)
-    return net
+def linear():
+    """A GoogLeNet whose convolutions keep the size of a signal."""
+    return kaiming(Net(), "linear")
 
 
-STARTS = {"GoogLeNet": Net, "GoogLeNet, Kaiming": kaiming}
+STARTS = {"GoogLeNet": Net, "GoogLeNet, Kaiming": linear}
 STARTS.update(
     {f"GoogLeNet, {b} loud": partial(loud, i) for i, b in enumerate(BRANCHES)}
 )
@@ -78,19 +81,24 @@ def reliance(net):
 
 
 def main():
+    table = []
     made = train_all(STARTS, seeds(2), EPOCHS, measure=reliance)
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    columns = [f"without {branch}" for branch in BRANCHES]
-    for i, panel in enumerate(panels, start=1):
-        table = []
-        for name, runs in made.items():
-            lost = list(zip(*(run[f"lost {i}"] for run in runs)))
-            weights = zip(*(run[f"weights {i}"] for run in runs))
-            table.append(list(map(mean, lost)))
-            print(f"| incep{i}, {name} |", " | ".join(map(spread, lost)), end=" |  ")
-            print("weights:", *(f"{mean(w):.3f}" for w in weights))
-        fields(panel, table, made, columns, "{:.1f}".format, cmap="Reds", vmax=60)
-        panel.set_title(f"incep{i}: points lost after five epochs")
+    for name, runs in made.items():
+        lost = [
+            branch for i in (1, 2) for branch in zip(*(r[f"lost {i}"] for r in runs))
+        ]
+        rms = [w for i in (1, 2) for w in zip(*(r[f"weights {i}"] for r in runs))]
+        table.append(list(map(mean, lost)))
+        print(f"| {name} |", " | ".join(map(spread, lost)), "|")
+        print("weights after incep1, incep2:", *(f"{mean(w):.3f}" for w in rms))
+    torch.manual_seed(0)
+    net, images = Net(), load_mnist(DATA, "cpu")[0][0][:1000]
+    print("loudness:", *(f"{std:.3f}" for std in loudness(net, net.incep2, images)))
+
+    figure, axes = plt.subplots(figsize=(10, 3.5), layout="constrained")
+    columns = [f"incep{i}\nwithout {branch}" for i in (1, 2) for branch in BRANCHES]
+    fields(axes, table, made, columns, "{:.1f}".format, cmap="Reds", vmin=0, vmax=60)
+    axes.set_title("points lost after five epochs")
     figure.savefig(FIGURES / "branches.png", dpi=90)
 
 

@@ -13,7 +13,7 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 import torch.nn.functional as F
-from runs import DATA, FIGURES, fields, seeds, spread, train_all
+from runs import DATA, FIGURES, fields, kaiming, seeds, spread, train_all
 from scipy.stats import spearmanr  # scipy comes with mlxtend
 from torch import nn
 
@@ -37,13 +37,8 @@ CIFAR_10 = {  # error (%) in He et al. 2016, Tables 1 and 2; there "fail" is abo
 
 
 def he(depth):
-    """The plain net with the initialisation of He et al. 2015 (arXiv:1502.01852)."""
-    net = variants.Net(variants.Plain, depth)
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-    return net
+    """The plain net with an initialisation that keeps the size of a signal."""
+    return kaiming(variants.Net(variants.Plain, depth), "relu")
 
 
 def last_activation(block, depth):

@@ -1,11 +1,13 @@
 """Change GoogLeNet in one place at a time: which change makes it better?
 
-python figures/improvements.py      # prints README's table
-python figures/improvements.py 5    # every network with the seeds 0 to 4
+    python figures/improvements.py      # prints README's table
+    python figures/improvements.py 5    # every network with the seeds 0 to 4
+
+Needs the full MNIST in dataset/mnist, if a run is missing.
 """
 
 import torch.nn.functional as F
-from branches import EPOCHS, STARTS, kaiming, reliance
+from branches import EPOCHS, STARTS, linear, reliance
 from runs import seeds, spread, train_all
 from scipy.stats import ttest_ind  # scipy comes with mlxtend
 from torch import nn
@@ -86,7 +88,7 @@ NETWORKS = {  # with the number of seeds that each is trained with
     "GoogLeNet": (Net, 2),
     "lecture 10's CNN": (Lecture10, 5),
     "one 5×5 a module": (OneConvolution, 2),
-    "GoogLeNet, Kaiming": (kaiming, 2),
+    "GoogLeNet, Kaiming": (linear, 2),
     "second fc layer": (TwoLayers, 0),
     "average pooling": (AverageHead, 0),
     "ReLU": (WithReLU, 0),

@@ -105,6 +105,15 @@ def train_all(networks, seeds, epochs=10, lr=0.01, measure=None):
     return {name: [finished[key] for key in keys[name]] for name in keys}
 
 
+def kaiming(net, nonlinearity):
+    """`net` from the initialisation of He et al. 2015 (arXiv:1502.01852), biases 0."""
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity=nonlinearity)
+            torch.nn.init.zeros_(layer.bias)
+    return net
+
+
 def spread(values):
     """Mean and, of several values, standard deviation, as text."""
     return f"{mean(values):.2f}" + (
