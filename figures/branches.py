@@ -30,10 +30,7 @@ def loudness(net, module, images):
 
 @torch.no_grad()
 def loud(branch):
-    """A GoogLeNet one branch of whose modules starts three times as loud as the others.
-
-    A whole module is as loud as by default.
-    """
+    """A GoogLeNet whose modules start as loud as ever, but one branch 3 times the others."""
     net, images = Net(), load_mnist(DATA, "cpu")[0][0][:1000]
     aims = [3 if b == branch else 1 for b in range(4)]
     for module in (net.incep1, net.incep2):
@@ -60,10 +57,7 @@ STARTS.update(
 
 
 def reliance(net):
-    """By branch: points lost without it, rms of the weights that the next layer gives it.
-
-    {"lost 1": [points of each branch of incep1], "weights 1": ..., "lost 2": ...}
-    """
+    """{"lost 1": [points lost without each branch of incep1], "weights 1": [rms], ...}."""
     test_set, found = load_mnist(DATA, "cpu")[1], {}
     whole = test(net, *test_set)
     for i, weight in (1, net.conv2.weight), (2, net.fc.weight.view(10, 88, 16)):
