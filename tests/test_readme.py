@@ -62,13 +62,10 @@ def test_every_flag_is_in_the_table(module, capsys):
     assert all(f"| `{flag}` |" in README for flag in flags)
 
 
-def test_the_table_of_blocks_is_complete():
-    sizes = {
-        name: sum(parameter.numel() for parameter in Net(block).parameters())
-        for name, block in BLOCKS.items()
-    }
-    rows = re.findall(r"\n\| `([a-z-]+)` \| .* \| ([\d,]+) \| [\d.]+ \|", README)
-    assert rows == [(name, f"{size:,}") for name, size in sizes.items()]
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_table_of_blocks_is_complete(name):
+    size = sum(parameter.numel() for parameter in Net(BLOCKS[name]).parameters())
+    assert re.search(rf"\n\| `{name}` \| [^|]* \| {size:,} \| \d\d\.\d\d", README)
 
 
 def test_example_classifies_a_digit(tiny_mnist, tmp_path, monkeypatch, capsys):
