@@ -40,7 +40,8 @@ def accuracies(output):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("data", ["tmp_path", "full_mnist"])
-def test_a_script_prints_plots_and_saves(script, data, tmp_path, request):
+def test_a_script_prints_plots_and_saves(script, data, tmp_path, request, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # an epoch of the full set is long
     folder, out = request.getfixturevalue(data), tmp_path / "results"
     flags = ["--epochs", "1", "--data", folder, "--out", out]
     done = subprocess.run(
