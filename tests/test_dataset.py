@@ -124,23 +124,17 @@ def test_a_broken_download_and_the_next_one(name, mirror, tmp_path, capsys):
     assert_sample(tmp_path, capsys, "404", f"put {name} into")
 
 
-LABELS, DIGITS = "t10k-labels-idx1-ubyte", "not digits of 28x28 pixels"
+IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+DIGITS = "not digits of 28x28 pixels"
 SMALL = idx(torch.zeros(100, 27, 27, dtype=torch.uint8))
 DAMAGES = [  # of a file, and what a user is told of it
-    (
-        "train-images-idx3-ubyte",
-        lambda content: content[: len(content) // 2],
-        "invalid",
-    ),
+    (IMAGES, lambda content: content[: len(content) // 2], "invalid"),
     (LABELS, lambda content: b"<html>for sale</html>", "AssertionError"),
-    (
-        LABELS,
-        lambda content: content[:2] + b"\n" + content[3:],
-        "KeyError 10",
-    ),  # type of values
+    # a byte that stands for no type of values
+    (LABELS, lambda content: content[:2] + b"\n" + content[3:], "KeyError 10"),
     (LABELS, lambda content: content[:-1] + b"\xc8", DIGITS),  # a label of 200
     (LABELS, lambda content: idx(torch.zeros(334, dtype=torch.uint8)), DIGITS),
-    ("t10k-images-idx3-ubyte", lambda content: SMALL, DIGITS),
+    (IMAGES, lambda content: SMALL, DIGITS),
 ]
 
 

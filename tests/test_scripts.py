@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from ast import literal_eval
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -38,35 +39,38 @@ def accuracies(output):
     return list(map(literal_eval, lists))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("data", ["tmp_path", "full_mnist"])
-def test_a_script_prints_plots_and_saves(script, data, tmp_path, request, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # an epoch of the full set is long
-    folder, out = request.getfixturevalue(data), tmp_path / "results"
-    flags = ["--epochs", "1", "--data", folder, "--out", out]
-    done = subprocess.run(
-        [sys.executable, f"{script}.py", *flags], check=False, **PIPES
-    )
-    assert done.returncode == 0, done.stderr
-    networks, output = 2 if "variants" in script else 1, done.stdout
-    epoch = r"^\[1/1\] Accuracy on test set: (\d+\.\d\d) %  \(\d+\.\d s\)$"
-    printed = [[float(a)] for a in re.findall(epoch, output, re.MULTILINE)]
-    assert printed == accuracies(output)
-    if data == "full_mnist":
-        assert output.count("] loss: ") == 3 * networks
-        assert all(accuracy >= 90 for [accuracy] in printed)
-    else:
-        assert "MNIST could not be loaded" in output
-        assert output.count("] (a sample of 5,000 digits)\n") == networks
+def test_the_scripts_print_plot_and_save(data, tmp_path, request):
+    folder = request.getfixturevalue(data)
 
-    named = re.findall("\nPlot: (.*), checkpoint: (.*)$", output, re.MULTILINE)
-    assert len(named) == len(printed) == networks
-    assert {*map(str, out.iterdir())} == {name for pair in named for name in pair}
-    for (plot, file), [accuracy] in zip(named, printed):
-        assert plt.imread(plot).std() > 0.05  # something is drawn
-        checkpoint = torch.load(file, weights_only=True)
-        assert checkpoint.keys() == {"state_dict", "epoch", "accuracy"}
-        assert (checkpoint["epoch"], checkpoint["accuracy"]) == (1, accuracy)
+    def start(script):
+        flags = ["--epochs", "1", "--data", folder, "--out", tmp_path / script]
+        command = [sys.executable, f"{script}.py", *flags]
+        return subprocess.run(command, check=False, **PIPES)
+
+    with ThreadPoolExecutor() as pool:  # at once: an epoch of the full set is long
+        runs = list(pool.map(start, SCRIPTS))
+    for script, networks, done in zip(SCRIPTS, (1, 1, 2), runs):
+        assert done.returncode == 0, done.stderr
+        output = done.stdout
+        epoch = r"^\[1/1\] Accuracy on test set: (\d+\.\d\d) %  \(\d+\.\d s\)$"
+        printed = [[float(a)] for a in re.findall(epoch, output, re.MULTILINE)]
+        assert printed == accuracies(output)
+        if data == "full_mnist":
+            assert output.count("] loss: ") == 3 * networks
+            assert all(accuracy >= 90 for [accuracy] in printed)
+        else:
+            assert "MNIST could not be loaded" in output
+            assert output.count("] (a sample of 5,000 digits)\n") == networks
+
+        named = re.findall("\nPlot: (.*), checkpoint: (.*)$", output, re.MULTILINE)
+        assert len(named) == len(printed) == networks
+        assert {*map(str, (tmp_path / script).iterdir())} == set(sum(named, ()))
+        for (plot, file), [accuracy] in zip(named, printed):
+            assert plt.imread(plot).std() > 0.05  # something is drawn
+            checkpoint = torch.load(file, weights_only=True)
+            assert checkpoint.keys() == {"state_dict", "epoch", "accuracy"}
+            assert (checkpoint["epoch"], checkpoint["accuracy"]) == (1, accuracy)
 
 
 def test_the_seed_decides(places):
