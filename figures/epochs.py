@@ -1,4 +1,4 @@
-"""Is more training always better? GoogLeNet for thirty epochs.
+"""Is more training always better? ResNet for thirty epochs.
 
     python figures/epochs.py      # prints the figures and draws figures/epochs.png
     python figures/epochs.py 1    # the same with the seed 0 alone
@@ -9,11 +9,11 @@ Needs the full MNIST in dataset/mnist.
 import matplotlib.pyplot as plt
 from runs import FIGURES, seeds, train_all
 
-from googlenet_mnist import Net
+from resnet_mnist import Net
 
 
 def main():
-    [runs] = train_all({"GoogLeNet": Net}, seeds(3), epochs=30).values()
+    [runs] = train_all({"ResNet": Net}, seeds(2), epochs=30).values()
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for seed, run in enumerate(runs):
         accuracies, losses = run["accuracies"], run["losses"]
