@@ -54,5 +54,5 @@ if __name__ == "__main__":
         for pick in PICKS.values():
             notes = "" if corrected else f"{pick(NOTES[name]):.2f}"
             cells += [spread(list(map(pick, of_seeds))), notes]
-        print("|", " | ".join(cells).replace("|  |", "| |"), "|")
+        print("|", " | ".join(cells), "|")
     draw(curves)
