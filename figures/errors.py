@@ -45,7 +45,7 @@ def main():
         panel.axis("off")
     for panel, i in zip(panels.flat, sorted(most, key=lambda i: -len(answers[i]))):
         [(answer, _)] = Counter(answers[i]).most_common(1)
-        panel.imshow(images[i, 0], cmap="gray_r")
+        panel.imshow(images[i, 0].numpy(), cmap="gray_r")
         panel.set_title(f"{labels[i]} → {answer} ({len(answers[i])})", fontsize=10)
     figure.suptitle(f"label → answer (wrong nets of {nets})")
     figure.savefig(FIGURES / "errors.png", dpi=90)

@@ -102,7 +102,7 @@ def read(file):
         [chances] = net.eval()((digit - MEAN) / STD).softmax(dim=1)
     print(f"The net says {chances.argmax()} ({chances.max():.1%})")
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
-    left.imshow(digit[0, 0], cmap="gray")
+    left.imshow(digit[0, 0].numpy(), cmap="gray")
     left.set(title="what the net sees")
     right.bar(range(10), chances)
     right.set(title="what it says", xlabel="digit", ylabel="probability", ylim=(0, 1))
@@ -117,7 +117,7 @@ def main():
     figure, panels = plt.subplots(2, 4, figsize=(9, 5), layout="constrained")
     made = zip(*(run["changed"] for run in runs))
     for panel, name, of_seeds in zip(panels.flat, CHANGES, made):
-        panel.imshow(CHANGES[name](digit)[0, 0], cmap="gray", vmin=0, vmax=1)
+        panel.imshow(CHANGES[name](digit)[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
         panel.set_title(f"{name}\n{spread(list(of_seeds))} %", fontsize=10)
         panel.axis("off")
         print(f"| {name} | {spread(list(of_seeds))} |")
