@@ -1,7 +1,7 @@
 """Draw every block of residual_variants.py: python figures/block_diagrams.py"""
 
 import matplotlib.pyplot as plt
-from diagrams import FIGURES, arrow, blank, draw_block
+from diagrams import FIGURES, arrow, blank, box, draw_block
 
 F_PLAIN = ["conv 3×3", "ReLU", "conv 3×3"]
 F_BN = ["conv 3×3", "BN", "ReLU", "conv 3×3"]
@@ -9,10 +9,10 @@ SLIP = ["conv 3×3 alone"]
 PANELS = {  # the arguments of draw_block
     "plain": (F_PLAIN, "", ""),
     "original": (F_PLAIN,),
-    "constant-scaling": (F_PLAIN, "", "+", "· 0.5, ReLU"),
-    "constant-scaling-published": (SLIP, "", "+", "· 0.5, ReLU"),
-    "exclusive-gating": ([*F_PLAIN, "· g"], "· (1 − g)"),
-    "shortcut-only-gating": (F_PLAIN, "· (1 − g)"),
+    "constant-scaling": (F_PLAIN, "", "+", "× 0.5, ReLU"),
+    "constant-scaling-published": (SLIP, "", "+", "× 0.5, ReLU"),
+    "exclusive-gating": ([*F_PLAIN, "× g"], "× (1 − g)"),
+    "shortcut-only-gating": (F_PLAIN, "× (1 − g)"),
     "conv-shortcut": (F_PLAIN, "conv 1×1"),
     "conv-shortcut-published": (SLIP, "conv 1×1"),
     "dropout-shortcut": (F_PLAIN, "dropout"),
@@ -27,11 +27,16 @@ PANELS = {  # the arguments of draw_block
 
 figure, panels = plt.subplots(4, 4, figsize=(11, 17), layout="constrained")
 for axes, (name, panel) in zip(panels.flat, PANELS.items()):
-    blank(axes, name, 4.8, 9.4)
+    blank(axes, name, 5.2, 9.4)
     draw_block(axes, *panel)
     if name == "dense":  # what is concatenated is the x of the next layer
         arrow(axes, (1.05, 7), (0.2, 7), (0.2, 0), (1.3, 0))
         axes.text(0.35, 4.5, "four\ntimes\nmore", fontsize=9)
-    if "gating" in name:
-        axes.text(1.9, 8.7, "g = σ(conv1×1(x))", fontsize=9)
+    if "gating" in name:  # g = sigmoid(conv1x1(x))
+        arrow(axes, (3.4, 0.35), (4.5, 0.35), (4.5, 1.25))
+        box(axes, 4.5, 1.5, "conv 1×1, σ")
+        arrow(axes, (4.5, 1.75), (4.5, 3), (4.1, 3))
+        axes.text(4.6, 2.5, "g", fontsize=10)
+    if name == "exclusive-gating":
+        arrow(axes, (4.5, 3), (4.5, 4), (1.85, 4))
 figure.savefig(FIGURES / "block_diagrams.png", dpi=80)

@@ -1,12 +1,10 @@
-"""Boxes and arrows for the diagrams of the networks and the blocks."""
+"""Boxes and arrows for the diagrams. A layer is (text, shape of its output), 1 high."""
 
 from pathlib import Path
 
 FIGURES = Path(__file__).resolve().parent
 LINE = {"color": "#444444", "linewidth": 1}
 COLORS = {"conv": "#cfe2f3", "fc": "#cfe2f3", "pool": "#fce5cd", "concat": "#d9ead3"}
-
-# Diagrams. A layer is (text, shape of its output); y grows downwards, a layer is 1 high.
 
 
 def box(axes, x, y, text):

@@ -1,0 +1,158 @@
+"""Your own digit: why does the net so often get it wrong, and what makes it right?
+
+    python experiments/own_digit.py PHOTO    # what the net of resnet_mnist.py says of it
+    python experiments/own_digit.py          # prints the table, draws own_digit.png
+
+The first needs results/resnet_mnist.pt, which `python resnet_mnist.py` leaves.
+"""
+
+import pickle
+import sys
+from functools import lru_cache
+
+import matplotlib.pyplot as plt
+import runs as store
+import torch
+from PIL import Image, ImageOps
+from sklearn.datasets import load_digits  # scikit-learn comes with mlxtend
+from torchvision.transforms import functional as TF
+
+from resnet_mnist import Net, test
+
+MEAN, STD = 0.1307, 0.3081  # of MNIST, as in resnet_mnist.py
+CHECKPOINT = store.ROOT / "results" / "resnet_mnist.pt"
+
+
+def like_mnist(photo):
+    """Make of a PIL image what MNIST's makers made of a digit: (1, 28, 28), in [0, 1].
+
+    Light on dark, cropped, scaled to 20 pixels, its centre of mass in the middle (LeCun
+    et al. 1998, "Gradient-Based Learning Applied to Document Recognition", Section III).
+    Raises ValueError if nothing stands out from the paper.
+    """
+    photo = ImageOps.exif_transpose(photo).convert("RGBA")
+    photo.thumbnail((1000, 1000))  # which averages its noise
+    paper = Image.new("RGBA", photo.size, "white")
+    [pixels] = TF.to_tensor(Image.alpha_composite(paper, photo).convert("L"))  # (H, W)
+    edge = torch.cat([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).median()
+    ink = (pixels - edge).abs()
+    if ink.max() < 0.25:
+        raise ValueError("there is no digit in it")
+    ink = torch.where(ink > 0.4 * ink.max(), ink, 0.0)
+    rows, columns = ink.sum(dim=1).nonzero(), ink.sum(dim=0).nonzero()
+    ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    size = [max(1, round(20 * side / max(ink.shape))) for side in ink.shape]
+    [ink] = TF.resize(ink[None], size, antialias=True)
+    ink = ink / ink.max()  # a thin pen has become faint
+    corner = []  # the row and the column that bring the centre of mass to 14, 14
+    for side, mass in zip(size, (ink.sum(dim=1), ink.sum(dim=0))):
+        middle = (mass * torch.arange(side)).sum() / mass.sum()
+        corner.append(min(max(round(14 - middle.item()), 0), 28 - side))
+    return TF.pad(ink[None], [corner[1], corner[0], 28, 28])[:, :28, :28]
+
+
+def load_net():
+    """The net that resnet_mnist.py has trained; one line and the end without it."""
+    damaged = (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
+    another = (KeyError, TypeError, AttributeError)  # content that is not the scripts'
+    net = Net()
+    try:
+        content = torch.load(CHECKPOINT, map_location="cpu", weights_only=True)
+        net.load_state_dict(content["state_dict"])
+    except (*damaged, *another):
+        sys.exit(f"{CHECKPOINT} is no checkpoint of resnet_mnist.py: run it first")
+    return net.eval()
+
+
+def show_answer(file):
+    """Print what the net says of a picture; draw what it sees and its probabilities."""
+    net = load_net()
+    try:
+        digit = like_mnist(Image.open(file))
+    except Image.UnidentifiedImageError:
+        sys.exit(f"{file} is no picture that can be read: save it as JPEG or PNG")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        sys.exit(f"{file}: {error}")
+    with torch.inference_mode():
+        [chances] = net((digit[None] - MEAN) / STD).softmax(dim=1)
+    print(f"The net says {chances.argmax()} ({chances.max():.1%})")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    left.imshow(digit[0].numpy(), cmap="gray")
+    left.set(title="what the net sees")
+    right.bar(range(10), chances)
+    right.set(title="what it says", xlabel="digit", ylabel="probability", ylim=(0, 1))
+    right.set_xticks(range(10))
+    figure.savefig(CHECKPOINT.with_name("own_digit.png"), dpi=90)
+    plt.show()
+
+
+def moved(angle=0.0, right=0, scale=1.0):
+    """A function that turns, moves or scales light digits on black, (N, 1, 28, 28)."""
+    move = {"angle": angle, "translate": [right, 0], "scale": scale, "shear": [0.0]}
+    return lambda x: TF.affine(x, **move, interpolation=TF.InterpolationMode.BILINEAR)
+
+
+CHANGES = {
+    "as it is": lambda x: x,
+    "black on white": lambda x: 1 - x,
+    "2 pixels to the right": moved(right=2),
+    "4 pixels to the right": moved(right=4),
+    "6 pixels to the right": moved(right=6),
+    "scaled to 0.6": moved(scale=0.6),
+    "scaled to 1.4": moved(scale=1.4),
+    "rotated by 30°": moved(angle=30.0),
+}
+
+
+def restored(images):
+    """What like_mnist makes of digits (N, 1, H, W), each by itself."""
+    return torch.stack([like_mnist(TF.to_pil_image(image)) for image in images])
+
+
+@lru_cache(None)
+def test_sets():
+    """{measure: [(images from 0 to 1, labels)]}: MNIST's, changed, and other people's."""
+    images, labels = store.load("cpu")[1]
+    sets = [change(images * STD + MEAN).clamp(0, 1) for change in CHANGES.values()]
+    digits = load_digits()  # 1,797 of 8x8 pixels, from 0 to 16
+    others = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    on_paper = 1 - TF.pad(TF.resize(others, [160, 160]), [60])
+    others, answers = TF.resize(others, [28, 28]), torch.tensor(digits.target)
+    return {
+        "changed": [(x, labels) for x in sets],
+        "restored": [(restored(x), labels) for x in sets],
+        "others": [(others, answers), (restored(on_paper), answers)],
+    }
+
+
+def measure(net):
+    """The accuracies (%) of a net on each of `test_sets`."""
+    place = net.fc.weight.device
+    return {
+        name: [test(net, ((x - MEAN) / STD).to(place), y.to(place)) for x, y in sets]
+        for name, sets in test_sets().items()
+    }
+
+
+if __name__ == "__main__":
+    parser = store.command_line(__doc__)
+    parser.add_argument("photo", nargs="?", help="picture of a digit")
+    args = parser.parse_args()
+    if args.photo:
+        sys.exit(show_answer(args.photo))
+    [runs] = store.collect(args, {"ResNet": Net}, 10, measure="own_digit").values()
+    figure, panels = plt.subplots(2, 8, figsize=(15, 4.8), layout="constrained")
+    digit = store.load("cpu")[1][0][:1] * STD + MEAN  # a 7
+    for i, (name, change) in enumerate(CHANGES.items()):
+        pairs = zip(*((run["changed"][i], run["restored"][i]) for run in runs))
+        values = list(map(store.spread, pairs))
+        store.row(name, store.origin(runs), *values)
+        images = change(digit), restored(change(digit))
+        titles = f"{name}\n{values[0]} %", f"as like_mnist sees it\n{values[1]} %"
+        for panel, image, title in zip(panels[:, i], images, titles):
+            panel.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
+            panel.set_title(title, fontsize=10)
+            panel.axis("off")
+    values = map(store.spread, zip(*(run["others"] for run in runs)))
+    store.row("other people's digits", store.origin(runs), *values)
+    figure.savefig(store.EXPERIMENTS / "own_digit.png", dpi=90)
