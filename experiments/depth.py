@@ -1,7 +1,7 @@
 """What becomes of a block when many stand in a row? One epoch with 1, 4 and 16 a stage."""
 
 from functools import partial
-from math import log10
+from math import log10, nan
 from statistics import mean
 
 import matplotlib.pyplot as plt
@@ -50,6 +50,11 @@ def measure(net):
     return {"gradient": float(f"{net.conv1.weight.grad.norm():.1e}")}
 
 
+def each(runs):
+    """The accuracy (%) of each run."""
+    return ", ".join(f"{a:.2f}" for run in runs for a in run["accuracies"] or [nan])
+
+
 def draw(lines, gradients):
     """Draw accuracies and first gradients: a row for each block, a column for a depth."""
     size = {"figsize": (11, 7), "sharey": True, "layout": "constrained"}
@@ -82,9 +87,8 @@ if __name__ == "__main__":
         more = remedies.get(name, ["", ""])
         row(f"`{name}`", origin(line[2]), *map(cell, line), *more)
     for name in ("plain", "plain-he", "original-bn", "relu-only-pre-activation"):
-        accuracies = ", ".join(f"{a:.2f}" for a in store.last(lines[name][2]))
         losses = ", ".join(f"{run['losses'][0]:.2f}" for run in lines[name][2])
-        row(f"{name}, depth 16", accuracies, losses)
+        row(f"{name}, depth 16", each(lines[name][2]), losses)
 
     zero = {"epochs": 0, "measure": "depth", "seeds": 1}
     gradients = [collect(args, at_depth(d), **zero).values() for d in GRADIENT_DEPTHS]
@@ -98,5 +102,4 @@ if __name__ == "__main__":
         for lr in (0.01, 0.1):
             collect(args, {name: build}, 1, lr, clip=clip)
             for device, runs in store.by_device(name, 1, lr).items():
-                accuracies = ", ".join(f"{a:.2f}" for a in store.last(runs.values()))
-                row(name, lr, device, accuracies)
+                row(name, lr, device, each(runs.values()))

@@ -38,8 +38,7 @@ def measure(net):
         found["least"].append(round(diagonals.min().item(), 3))
         for after in (out.grad * (out > 0), out.grad):
             ratios = x.grad.flatten(1).norm(dim=1) / after.flatten(1).norm(dim=1)
-            share = 100 * (ratios < 1).float().mean()
-            figures = ratios.median(), ratios.min(), share
+            figures = ratios.median(), ratios.min(), 100 * (ratios < 1).float().mean()
             found["ratios"].append([round(figure.item(), 2) for figure in figures])
     return found
 
@@ -53,5 +52,5 @@ if __name__ == "__main__":
         store.row(block, store.origin(runs), range_of, min(least))
         for j, what in enumerate(("x + y", "ReLU(x + y)")):
             medians, lowest, below = zip(*(run["ratios"][2 * i + j] for run in runs))
-            cells = [f"{min(medians)} to {max(medians)}", min(lowest)]
-            store.row(block, what, *cells, f"{min(below)} to {max(below)} %")
+            cells = [f"{min(medians):.2f} to {max(medians):.2f}", f"{min(lowest):.2f}"]
+            store.row(block, what, *cells, f"{min(below):.0f} to {max(below):.0f} %")

@@ -45,8 +45,8 @@ if __name__ == "__main__":
         epochs = list(zip(*curves))
         outside = sum(not min(e) <= n <= max(e) for n, e in zip(notes, epochs))
         cells = [spread(epochs[0]), f"{notes[0]:.2f}", spread(epochs[9])]
-        cells += [f"{notes[9]:.2f}", spread(list(map(max, curves))), max(notes)]
-        row(name, origin(runs), *cells, outside)
+        cells += [f"{notes[9]:.2f}", spread(list(map(max, curves)))]
+        row(name, origin(runs), *cells, f"{max(notes):.2f}", outside)
         draw(panel, name, epochs)
     figure.supxlabel("epoch")
     figure.supylabel("accuracy on the test set (%)")

@@ -7,7 +7,9 @@ from resnet_mnist import Net
 
 if __name__ == "__main__":
     args = store.command_line(__doc__).parse_args()
-    [runs] = store.collect(args, {"ResNet": Net}, epochs=30).values()
+    store.collect(args, {"ResNet": Net}, epochs=30)
+    devices = store.by_device("ResNet", 30, 0.01).values()
+    runs = [run for found in devices for run in found.values()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for run in runs:
         accuracies, losses = run["accuracies"], run["losses"]
@@ -15,7 +17,8 @@ if __name__ == "__main__":
         cells = [f"{ten:.2f}", f"{best:.2f}", accuracies.index(best) + 1]
         cells += [f"{accuracies[-1]:.2f}", *(f"{losses[i]:.4f}" for i in (0, 9, 29))]
         store.row(run["seed"], run["device"], *cells)
-        left.plot(range(1, 31), accuracies, marker=".", label=f"seed {run['seed']}")
+        label = f"seed {run['seed']}, {run['device']}"
+        left.plot(range(1, 31), accuracies, marker=".", label=label)
         right.semilogy(range(1, 31), losses, marker=".")
     left.set(xlabel="epoch", ylabel="accuracy on the test set (%)", ylim=(98.5, 99.5))
     right.set(xlabel="epoch", ylabel="mean training loss of the epoch")

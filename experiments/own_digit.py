@@ -1,9 +1,7 @@
 """Your own digit: why does the net so often get it wrong, and what makes it right?
 
-    python experiments/own_digit.py PHOTO    # what the net of resnet_mnist.py says of it
-    python experiments/own_digit.py          # prints the table, draws own_digit.png
-
-The first needs results/resnet_mnist.pt, which `python resnet_mnist.py` leaves.
+`own_digit.py PHOTO` asks the net that resnet_mnist.py has left in results/; without a
+photo it prints the table of the changed test sets and draws own_digit.png.
 """
 
 import pickle
@@ -54,7 +52,7 @@ def like_mnist(photo):
 def load_net():
     """The net that resnet_mnist.py has trained; one line and the end without it."""
     damaged = (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
-    another = (KeyError, TypeError, AttributeError)  # content that is not the scripts'
+    another = (LookupError, TypeError, AttributeError)  # other content
     net = Net()
     try:
         content = torch.load(CHECKPOINT, map_location="cpu", weights_only=True)

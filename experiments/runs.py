@@ -202,7 +202,9 @@ def spread(values):
 
 
 def difference(ours, theirs):
-    """Difference of two means and Welch's 95 % interval of it."""
+    """Difference of two means and Welch's 95 % interval of it, which needs two runs."""
+    if len(ours) < 2 or len(theirs) < 2:
+        return "one seed"
     a, b = variance(ours) / len(ours), variance(theirs) / len(theirs)
     freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
     half = students_t.ppf(0.975, freedom) * math.sqrt(a + b)

@@ -3,9 +3,8 @@
 import matplotlib.pyplot as plt
 from diagrams import FIGURES, arrow, blank, box, chain
 
-figure, (left, right) = plt.subplots(
-    1, 2, figsize=(9.5, 5.6), width_ratios=[1, 2.4], layout="constrained"
-)
+size = {"figsize": (9.5, 5.6), "width_ratios": [1, 2.4]}
+figure, (left, right) = plt.subplots(1, 2, layout="constrained", **size)
 blank(left, "Net", 3, 9)
 layers = [
     ("image", "(N, 1, 28, 28)"),

@@ -3,9 +3,8 @@
 import matplotlib.pyplot as plt
 from diagrams import FIGURES, arrow, blank, chain, draw_block
 
-figure, (left, right) = plt.subplots(
-    1, 2, figsize=(7.5, 5.6), width_ratios=[1, 1.1], layout="constrained"
-)
+size = {"figsize": (7.5, 5.6), "width_ratios": [1, 1.1]}
+figure, (left, right) = plt.subplots(1, 2, layout="constrained", **size)
 blank(left, "Net", 3, 9)
 layers = [
     ("image", "(N, 1, 28, 28)"),
