@@ -125,13 +125,13 @@ def test_a_broken_download_and_the_next_one(name, mirror, tmp_path, capsys):
 
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
-DIGITS = "not digits of 28x28 pixels"
+DIGITS = "(ValueError: not digits of 28x28 pixels, each with its label)"
 SMALL = idx(torch.zeros(100, 27, 27, dtype=torch.uint8))
 DAMAGES = [  # of a file, and what a user is told of it
     (IMAGES, lambda content: content[: len(content) // 2], "invalid"),
-    (LABELS, lambda content: b"<html>for sale</html>", "AssertionError"),
+    (LABELS, lambda content: b"<html>for sale</html>", "(AssertionError)"),
     # a byte that stands for no type of values
-    (LABELS, lambda content: content[:2] + b"\n" + content[3:], "KeyError 10"),
+    (LABELS, lambda content: content[:2] + b"\n" + content[3:], "(KeyError: 10)"),
     (LABELS, lambda content: content[:-1] + b"\xc8", DIGITS),  # a label of 200
     (LABELS, lambda content: idx(torch.zeros(334, dtype=torch.uint8)), DIGITS),
     (IMAGES, lambda content: SMALL, DIGITS),
