@@ -99,7 +99,9 @@ def test_an_epoch_prints_and_returns_its_mean_losses(batch, capsys):
     assert len(losses) == 601
     assert mean == pytest.approx(sum(losses).item() / 601)
     means = [sum(losses[i : i + 300]).item() / 300 for i in (0, 300)]
-    printed = re.findall(r"^\[7, +(\d+)\] loss: (.*)$", capsys.readouterr().out, re.M)
+    printed = re.findall(
+        r"^\[7, +(\d+)\] loss: (.*)$", capsys.readouterr().out, re.MULTILINE
+    )
     assert printed == [("300", f"{means[0]:.3f}"), ("600", f"{means[1]:.3f}")]
 
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import MODULES, ROOT
+from conftest import ROOT
 
 import resnet_mnist
 from googlenet_mnist import InceptionA
@@ -66,17 +66,6 @@ def test_the_chinese_part_gives_the_same_figures():
 
     assert len(figures(chinese)) > 40
     assert figures(chinese) <= figures(english)
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_every_flag_is_in_the_table(module, capsys):
-    with pytest.raises(SystemExit):
-        module.main(["--help"])
-    help_text = capsys.readouterr().out
-    assert help_text.isascii()  # for any terminal
-    flags = set(re.findall(r"^ +(--[a-z-]+)", help_text, re.MULTILINE))
-    assert len(flags) >= 8
-    assert all(f"| `{flag}` |" in README for flag in flags)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
