@@ -27,8 +27,8 @@ if __name__ == "__main__":
             answers[i].append(answer)
     most = sorted(i for i in answers if len(answers[i]) > nets / 2)
     every = sum(len(given) == nets for given in answers.values())
-    a_net = sum(len(run["wrong"]) for run in runs) / nets
-    store.row(store.origin(runs), f"{a_net:.1f}", len(answers), len(most), every)
+    a_net = f"{sum(len(run['wrong']) for run in runs) / nets:.1f}"
+    store.row(store.origin(runs), a_net, len(answers), len(most), every)
 
     images, labels = store.load("cpu")[1]
     size = -(-len(most) // 10), 10

@@ -17,9 +17,8 @@ for names, curve in variants.NOTES.values():
     for name in names:
         NETWORKS[name] = partial(variants.Net, variants.BLOCKS[name])
         CURVES[name] = curve  # of the block with the slip
-PAIRS = [("constant-scaling-published", "constant-scaling")]
-PAIRS += [("conv-shortcut-published", "conv-shortcut")]
-PAIRS += [("ResNet", "constant-scaling"), ("ResNet", "conv-shortcut")]
+PAIRS = [(f"{b}-published", b) for b in ("constant-scaling", "conv-shortcut")]
+PAIRS += [("ResNet", block) for _, block in PAIRS]
 
 
 def draw(panel, name, epochs):

@@ -78,8 +78,8 @@ def show_answer(file):
     left.imshow(digit[0].numpy(), cmap="gray")
     left.set(title="what the net sees")
     right.bar(range(10), chances)
-    right.set(title="what it says", xlabel="digit", ylabel="probability", ylim=(0, 1))
-    right.set_xticks(range(10))
+    right.set(title="what it says", xlabel="digit", xticks=range(10))
+    right.set(ylabel="probability", ylim=(0, 1))
     figure.savefig(CHECKPOINT.with_name("own_digit.png"), dpi=90)
     plt.show()
 

@@ -155,8 +155,7 @@ def missing(seeds, name, build, epochs, lr, measure, clip):
 def collect(args, networks, epochs, lr=0.01, measure=None, clip=None, seeds=None):
     """{name: its finished runs, by seed} for {name: function that builds a network}.
 
-    A network's runs are those of the device with the most seeds, of two with as many
-    the first in the store. Ends where a network has none.
+    They are of the device with the most seeds, or the first; ends where none is kept.
     """
     how, jobs = (epochs, lr, measure, clip), []
     for name, build in networks.items() if args.train else ():
@@ -202,9 +201,9 @@ def spread(values):
 
 
 def difference(ours, theirs):
-    """Difference of two means and Welch's 95 % interval of it, which needs two runs."""
-    if len(ours) < 2 or len(theirs) < 2:
-        return "one seed"
+    """Difference of two means and Welch's 95 % interval; nothing of a single run."""
+    if ours == theirs or min(len(ours), len(theirs)) < 2:
+        return ""
     a, b = variance(ours) / len(ours), variance(theirs) / len(theirs)
     freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
     half = students_t.ppf(0.975, freedom) * math.sqrt(a + b)

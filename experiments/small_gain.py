@@ -3,7 +3,7 @@
 from functools import partial
 
 import runs as store
-from runs import difference, last, origin, row, spread
+from runs import difference, last, mean, origin, row, spread
 from torch import nn
 
 from googlenet_mnist import Net
@@ -44,21 +44,24 @@ NETWORKS.update({change: partial(googlenet, change) for change in CHANGES})
 
 
 if __name__ == "__main__":
-    args = store.command_line(__doc__).parse_args()
+    args, better = store.command_line(__doc__).parse_args(), {}
     for lr in (0.01, 0.05):
         found = store.collect(args, NETWORKS, epochs=5, lr=lr)
         for name, runs in found.items():
-            size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
-            cells = [lr, name, f"{size:,}", origin(runs)]
-            diverged = sum(not run["losses"] for run in runs)
-            if diverged:
-                row(*cells, f"{diverged} of {len(runs)} diverge", "", "")
+            lost = sum(not run["losses"] for run in runs)
+            if lost:
+                row(lr, name, origin(runs), f"{lost} of {len(runs)} diverge", "", "")
                 continue
-            first = [run["accuracies"][0] for run in runs]
+            first = spread([run["accuracies"][0] for run in runs])
             gain = difference(last(runs), last(found["GoogLeNet"]))
-            gain = "" if name == "GoogLeNet" else gain
-            row(*cells, spread(first), spread(last(runs)), gain)
-        more, less = last(found["BN and ReLU"]), last(found["BN"])
-        row(lr, "BN and ReLU − BN", difference(more, less))
+            row(lr, name, origin(runs), first, spread(last(runs)), gain)
+            if mean(last(runs)) >= mean(last(better.get(name, runs))):
+                better[name] = runs
+        gain = difference(last(found["BN and ReLU"]), last(found["BN"]))
+        row(lr, "BN and ReLU − BN", gain)
         for device, runs in store.by_device("GoogLeNet", 5, lr).items():
-            print(f"GoogLeNet, lr {lr}, {device}: {spread(last(runs.values()))}")
+            row(f"GoogLeNet, lr {lr}", device, len(runs), spread(last(runs.values())))
+    for name, runs in better.items():
+        size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
+        gain = difference(last(runs), last(better["GoogLeNet"]))
+        row(name, f"{size:,}", runs[0]["lr"], spread(last(runs)), gain)

@@ -5,16 +5,15 @@ from diagrams import FIGURES, arrow, blank, box, draw_block
 
 F_PLAIN = ["conv 3×3", "ReLU", "conv 3×3"]
 F_BN = ["conv 3×3", "BN", "ReLU", "conv 3×3"]
-SLIP = ["conv 3×3 alone"]
 PANELS = {  # the arguments of draw_block
     "plain": (F_PLAIN, "", ""),
     "original": (F_PLAIN,),
     "constant-scaling": (F_PLAIN, "", "+", "× 0.5, ReLU"),
-    "constant-scaling-published": (SLIP, "", "+", "× 0.5, ReLU"),
+    "constant-scaling-published": (["conv 3×3 alone"], "", "+", "× 0.5, ReLU"),
     "exclusive-gating": ([*F_PLAIN, "× g"], "× (1 − g)"),
     "shortcut-only-gating": (F_PLAIN, "× (1 − g)"),
     "conv-shortcut": (F_PLAIN, "conv 1×1"),
-    "conv-shortcut-published": (SLIP, "conv 1×1"),
+    "conv-shortcut-published": (["conv 3×3 alone"], "conv 1×1"),
     "dropout-shortcut": (F_PLAIN, "dropout"),
     "plain-bn": ([*F_BN, "BN"], "", ""),
     "original-bn": ([*F_BN, "BN"],),
