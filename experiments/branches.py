@@ -6,7 +6,7 @@ from statistics import mean
 import matplotlib.pyplot as plt
 import runs as store
 import torch
-from runs import load, origin, row, spread
+from runs import origin, row, spread
 from small_gain import NETWORKS
 
 from googlenet_mnist import Net, test
@@ -19,7 +19,7 @@ def loudness(net, module):
     """Standard deviation over 1,000 digits of what each branch of `module` puts out."""
     outputs = []
     hook = module.register_forward_hook(lambda _, __, output: outputs.append(output))
-    net(load("cpu")[0][0][:1000])
+    net(store.load("cpu")[0][0][:1000])
     hook.remove()
     return [y.var(dim=0).mean().sqrt() for y in outputs[0].split(CHANNELS, dim=1)]
 
@@ -54,7 +54,7 @@ STARTS = {
 @torch.no_grad()
 def measure(net):
     """Points lost without each branch, and the rms of the weights that read it."""
-    test_set, found = load(net.fc.weight.device.type)[1], {}
+    test_set, found = store.load(net.fc.weight.device.type)[1], {}
     whole = test(net, *test_set)
     for i, weight in (1, net.conv2.weight), (2, net.fc.weight.view(10, 88, 16)):
         weights, lost = [], []
