@@ -20,35 +20,25 @@ NETWORKS["dense, depth 2"] = partial(residual_variants.Net, BLOCKS["dense"], 2)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_learns_one_batch(name, batch):
-    images, labels = batch
-    torch.manual_seed(0)
+def test_every_weight_gets_a_gradient_but_for_the_slip_of_the_notes(name, batch):
     net = NETWORKS[name]()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-    losses = []
-    for _ in range(10):
-        logits = net(images)
-        assert logits.shape == (64, 10)
-        loss = F.cross_entropy(logits, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        for parameter_name, p in net.named_parameters():
-            if "published" in name and re.match(r"rblock\d.conv1", parameter_name):
-                assert p.grad is None, parameter_name  # the slip of the notes
-            else:
-                assert p.grad.abs().max() > 1e-7, parameter_name
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[0]  # which is false for nan, too
+    F.cross_entropy(net(batch[0]), batch[1]).backward()
+    without = {n for n, weights in net.named_parameters() if weights.grad is None}
+    slip = {f"rblock{i}.conv1.{kind}" for i in "12" for kind in ("weight", "bias")}
+    assert without == (slip if "published" in name else set())
+
+
+def same(conv, x):
+    return F.conv2d(x, conv.weight, conv.bias, padding="same")
 
 
 def inception(m, x):
     """What the notes' Inception module computes with the layers of `m`."""
     branches = [
-        m.branch1x1(x),
-        m.branch5x5_2(m.branch5x5_1(x)),
-        m.branch3x3_3(m.branch3x3_2(m.branch3x3_1(x))),
-        m.branch_pool(F.avg_pool2d(x, 3, stride=1, padding=1)),
+        same(m.branch1x1, x),
+        same(m.branch5x5_2, same(m.branch5x5_1, x)),
+        same(m.branch3x3_3, same(m.branch3x3_2, same(m.branch3x3_1, x))),
+        same(m.branch_pool, F.avg_pool2d(x, 3, stride=1, padding=1)),
     ]
     return torch.cat(branches, 1)
 
@@ -61,7 +51,7 @@ def test_googlenet_computes_what_the_notes_do(batch):
 
 
 def residual(block, x):
-    return F.relu(x + block.conv2(F.relu(block.conv1(x))))
+    return F.relu(x + same(block.conv2, F.relu(same(block.conv1, x))))
 
 
 @pytest.mark.parametrize("name", ["ResNet", "original"])

@@ -146,7 +146,9 @@ def test_a_checkpoint_has_tensors_of_the_cpu(tmp_path):
 def test_defaults_are_those_of_readme(module):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = dict(re.findall(r"\n\| `--([a-z-]+)` \| `?([\w./]+)`? \|", readme))
-    args = vars(module.parse_command_line(argparse.ArgumentParser(), []))
+    parser = argparse.ArgumentParser()
+    args = vars(module.parse_command_line(parser, []))
+    assert parser.format_help().isascii()  # for any terminal
     assert args.pop("device") == ("cuda" if torch.cuda.is_available() else "cpu")
     assert len(args) == 7
     for name, value in args.items():
