@@ -163,11 +163,12 @@ PLAN = {  # {(epochs, lr): how many networks}; ten ResNets where nothing else st
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_script_trains_what_it_names(name, store, few_digits, monkeypatch):
     made, found, plan = [], {}, {}
+    measured = {key: MEASURED[key] for key in runs.MEASURES.get(name, [])}
 
     def make(jobs, processes):
         made.extend(jobs)
         with store.open("a") as file:
-            file.writelines(line(job[0], *job[2:5], **MEASURED) for job in jobs)
+            file.writelines(line(job[0], *job[2:5], **measured) for job in jobs)
 
     monkeypatch.setattr(runs, "make", make)
     start(EXPERIMENTS / f"{name}.py", "--train", drawn=[])
