@@ -97,9 +97,8 @@ if __name__ == "__main__":
         row(f"`{name}`", *(f"{gradient:.1e}" for gradient in of_depths))
     draw(lines.values(), list(zip(*gradients[::2])))
 
-    build = partial(Net, BLOCKS["plain-bn"], 16)
     for name, clip in (("plain-bn-depth-16", None), ("plain-bn-depth-16, clipped", 1)):
         for lr in (0.01, 0.1):
-            collect(args, {name: build}, 1, lr, clip=clip)
+            collect(args, {name: partial(NETWORKS["plain-bn"], 16)}, 1, lr, clip=clip)
             for device, runs in store.by_device(name, 1, lr).items():
                 row(name, lr, device, each(runs.values()))

@@ -105,8 +105,9 @@ def train(job):
 def make(jobs, processes):
     """Make the runs of `jobs`, several at a time, and keep each when it is finished."""
     load("cpu")  # or end here
-    ignore = (signal.signal, (signal.SIGINT, signal.SIG_IGN))  # the parent takes Ctrl-C
-    pool = get_context("spawn").Pool(processes, *ignore)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes inherit
+    pool = get_context("spawn").Pool(processes)
+    signal.signal(signal.SIGINT, before)  # the parent takes Ctrl-C
     with pool, RUNS.open("a", encoding="utf-8") as store:
         try:
             for run in pool.imap_unordered(train, sorted(jobs, key=lambda job: job[2])):
