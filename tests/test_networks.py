@@ -1,4 +1,4 @@
-"""The networks are exactly the notes', and every one of them learns."""
+"""The networks are exactly the notes', and every weight gets its gradient."""
 
 import inspect
 import re
