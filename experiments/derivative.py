@@ -1,20 +1,22 @@
 """Is the derivative of a residual block always at least 1, as the notes say?"""
 
-import runs as store
+import runs
 import torch.nn.functional as F
 from torch.func import jacrev, vmap
 
 from resnet_mnist import Net
 
+PLAN = {"trained": runs.Runs({"ResNet": Net}, epochs=10, measure="derivative")}
 
-def measure(net):
+
+def measure(net, train_set, test_set):
     """Of each block, the derivatives of its branch and what it does to the gradient.
 
     "negative": share (%) of the dy_i/dx_i below 0, and "least": the least, in 16 digits;
     "ratios": norm of the gradient before the block by that after the sum x + y, and by
     that after the ReLU: median, least and share (%) below 1 in 500 digits.
     """
-    images, labels = store.load(net.fc.weight.device.type)[1]
+    images, labels = test_set
     found, passed = {"negative": [], "least": [], "ratios": []}, []
 
     def keep(block, inputs, output):
@@ -43,14 +45,21 @@ def measure(net):
     return found
 
 
-if __name__ == "__main__":
-    args = store.command_line(__doc__).parse_args()
-    [runs] = store.collect(args, {"ResNet": Net}, 10, measure="derivative").values()
+def tables():
+    [nets] = runs.read(PLAN["trained"], every_device=True).values()
+    found = [run["measured"]["derivative"] for run in nets]
+    signs, norms = [], []
     for i, block in enumerate(("rblock1", "rblock2")):
-        negative, least = zip(*((run["negative"][i], run["least"][i]) for run in runs))
-        range_of = f"{min(negative)} to {max(negative)} %"
-        store.row(block, store.origin(runs), range_of, min(least))
-        for j, what in enumerate(("x + y", "ReLU(x + y)")):
-            medians, lowest, below = zip(*(run["ratios"][2 * i + j] for run in runs))
-            cells = [f"{min(medians):.2f} to {max(medians):.2f}", f"{min(lowest):.2f}"]
-            store.row(block, what, *cells, f"{min(below):.0f} to {max(below):.0f} %")
+        negative = runs.extent([of_net["negative"][i] for of_net in found], ".1f")
+        least = min(of_net["least"][i] for of_net in found)
+        signs.append([block, runs.origin(nets), f"{negative} %", least])
+        for j, after in enumerate(("x + y", "ReLU(x + y)")):
+            ratios = [of_net["ratios"][2 * i + j] for of_net in found]
+            median, least, below = zip(*ratios)
+            cells = [runs.extent(median), f"{min(least):.2f}"]
+            norms.append([block, after, *cells, f"{runs.extent(below, '.1f')} %"])
+    return {"derivative": signs, "derivative: norms": norms}
+
+
+if __name__ == "__main__":
+    runs.main(runs.command_line(__doc__), PLAN, tables)

@@ -3,41 +3,57 @@
 from collections import Counter, defaultdict
 
 import matplotlib.pyplot as plt
-import runs as store
+import runs
 import torch
 
 from resnet_mnist import Net
 
+PLAN = {"trained": runs.Runs({"ResNet": Net}, epochs=10, measure="errors")}
+
 
 @torch.inference_mode()
-def measure(net):
+def measure(net, train_set, test_set):
     """[index of a test digit, the net's answer] for each that it gets wrong."""
-    images, labels = store.load(net.fc.weight.device.type)[1]
+    images, labels = test_set
     answers = torch.cat([net.eval()(x).argmax(dim=1) for x in images.split(250)])
     places = (answers != labels).nonzero().flatten().tolist()
-    return {"wrong": [[i, answers[i].item()] for i in places]}
+    return [[i, answers[i].item()] for i in places]
 
 
-if __name__ == "__main__":
-    args = store.command_line(__doc__).parse_args()
-    [runs] = store.collect(args, {"ResNet": Net}, 10, measure="errors").values()
-    nets, answers = len(runs), defaultdict(list)
-    for run in runs:
-        for i, answer in run["wrong"]:
+def wrong():
+    """The nets, {digit: the wrong answers to it}, and the digits most nets get wrong."""
+    [nets] = runs.read(PLAN["trained"], every_device=True).values()
+    answers = defaultdict(list)
+    for run in nets:
+        for i, answer in run["measured"]["errors"]:
             answers[i].append(answer)
-    most = sorted(i for i in answers if len(answers[i]) > nets / 2)
-    every = sum(len(given) == nets for given in answers.values())
-    a_net = f"{sum(len(run['wrong']) for run in runs) / nets:.1f}"
-    store.row(store.origin(runs), a_net, len(answers), len(most), every)
+    return nets, answers, [i for i in answers if len(answers[i]) > len(nets) / 2]
 
-    images, labels = store.load("cpu")[1]
+
+def tables():
+    nets, answers, most = wrong()
+    times = [len(given) for given in answers.values()]
+    figures = [len(times), times.count(1), len(most), times.count(len(nets))]
+    share = f"{100 * sum(len(answers[i]) for i in most) / sum(times):.0f}"
+    a_net = f"{sum(times) / len(nets):.1f}"
+    return {"errors": [[runs.origin(nets), a_net, *figures, share]]}
+
+
+def draw():
+    nets, answers, most = wrong()
+    images, labels = runs.load("cpu")[1]
     size = -(-len(most) // 10), 10
     figure, panels = plt.subplots(*size, figsize=(11, 9.5), layout="constrained")
     for panel in panels.flat:
         panel.axis("off")
-    for panel, i in zip(panels.flat, sorted(most, key=lambda i: -len(answers[i]))):
+    most.sort(key=lambda i: (-len(answers[i]), i))
+    for panel, i in zip(panels.flat, most):
         [(answer, _)] = Counter(answers[i]).most_common(1)
         panel.imshow(images[i, 0].numpy(), cmap="gray")
         panel.set_title(f"{labels[i]} → {answer} ({len(answers[i])})", fontsize=10)
-    figure.suptitle(f"label → answer (wrong nets of {nets})")
-    figure.savefig(store.EXPERIMENTS / "errors.png", dpi=90)
+    figure.suptitle(f"label → answer (wrong nets of {len(nets)})")
+    figure.savefig(runs.EXPERIMENTS / "errors.png", dpi=90)
+
+
+if __name__ == "__main__":
+    runs.main(runs.command_line(__doc__), PLAN, tables, draw)

@@ -4,52 +4,109 @@ from functools import partial
 from statistics import mean
 
 import matplotlib.pyplot as plt
-import runs as store
-from runs import difference, origin, row, spread
+import runs
+from runs import difference, spread
 
 import googlenet_mnist
 import residual_variants as variants
 import resnet_mnist
 
 NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
-CURVES = {"GoogLeNet": googlenet_mnist.CURVE, "ResNet": resnet_mnist.CURVE}
+ACCURACIES = {"GoogLeNet": googlenet_mnist.CURVE, "ResNet": resnet_mnist.CURVE}
 for names, curve in variants.NOTES.values():
     for name in names:
         NETWORKS[name] = partial(variants.Net, variants.BLOCKS[name])
-        CURVES[name] = curve  # of the block with the slip
+        ACCURACIES[name] = curve  # of the block with the slip
+PLAN = {"ten": runs.Runs(NETWORKS, epochs=10)}
 PAIRS = [(f"{b}-published", b) for b in ("constant-scaling", "conv-shortcut")]
 PAIRS += [("ResNet", block) for _, block in PAIRS]
+PRINTED = {  # the notes' mean losses of 300 batches, three an epoch, in thousandths
+    "GoogLeNet": "767 186 141 109 98 96 83 76 76 66 66 64 54 57 54 "
+    "49 52 49 44 47 42 43 39 41 34 41 38 34 35 33",
+    "ResNet": "520 159 118 90 81 74 63 58 55 46 50 48 44 38 38 "
+    "35 33 34 28 29 32 27 28 26 21 26 22 21 23 21",
+    "constant-scaling": "947 252 173 126 113 107 85 84 77 64 66 68 57 58 55 "
+    "51 51 47 42 44 48 41 40 40 35 37 37 31 38 31",
+    "conv-shortcut": "686 192 137 105 93 78 73 65 60 54 49 56 42 48 40 "
+    "41 39 37 34 33 35 29 30 31 25 27 28 23 26 26",
+}
 
 
-def draw(panel, name, epochs):
-    """Draw the band of all runs, their mean and the notes' curve."""
-    x, low, high = range(1, 11), list(map(min, epochs)), list(map(max, epochs))
-    seeds = f"{len(epochs[0])} seeds, least to most"
-    panel.fill_between(x, low, high, alpha=0.3, label=seeds)
-    panel.plot(x, list(map(mean, epochs)), label="their mean")
-    slip = ", with the slip" if f"{name}-published" in NETWORKS else ""
-    panel.plot(x, CURVES[name], "k--", marker=".", label=f"the notes{slip}")
-    panel.set(title=name, xticks=x)
-    panel.grid(alpha=0.3)
-    panel.legend(loc="lower right")
+def notes(name):
+    """The notes' accuracy (%) and mean loss of each epoch, for a network's name."""
+    means = list(map(int, PRINTED[name.replace("-published", "")].split()))
+    thirds = zip(means[::3], means[1::3], means[2::3])
+    # an epoch has 938 batches; the last 38 of them count as the 300 before
+    losses = [(300 * (a + b + c) + 38 * c) / 938e3 for a, b, c in thirds]
+    return {"accuracies": ACCURACIES[name], "losses": losses}
+
+
+def outside(name, nets, key):
+    """The epochs at which the notes lie outside all runs."""
+    epochs = zip(notes(name)[key], *(run[key] for run in nets))
+    return [i for i, (n, *e) in enumerate(epochs, 1) if not min(e) <= n <= max(e)]
+
+
+def accuracies():
+    """Of each network, its runs and the cells of its row."""
+    for name, nets in runs.read(PLAN["ten"]).items():
+        curves, ours = ACCURACIES[name], [run["accuracies"] for run in nets]
+        cells = [spread([curve[0] for curve in ours]), f"{curves[0]:.2f}"]
+        cells += [spread(runs.last(nets)), f"{curves[9]:.2f}"]
+        yield name, nets, [*cells, spread(list(map(max, ours))), f"{max(curves):.2f}"]
+
+
+def tables():
+    found = runs.read(PLAN["ten"])
+    of_networks, losses, pairs = [], [], []
+    for name, nets, cells in accuracies():
+        count = len(outside(name, nets, "accuracies"))
+        of_networks.append([name, runs.origin(nets), *cells, count])
+        row = [name]
+        for i in (0, 9):
+            row += [runs.extent([run["losses"][i] for run in nets], ".3f")]
+            row += [f"{notes(name)['losses'][i]:.3f}"]
+        epochs = outside(name, nets, "losses")
+        losses.append([*row, f"{len(epochs)} ({', '.join(map(str, epochs))})"])
+    for pair in PAIRS:
+        epochs = [list(zip(*(r["accuracies"] for r in found[name]))) for name in pair]
+        gains = [difference(*(e[i] for e in epochs)) for i in (0, 9)]
+        pairs.append([" - ".join(pair), *gains])
+    return {"lecture": of_networks, "lecture: losses": losses, "lecture: pairs": pairs}
+
+
+def readme():
+    rows, chinese = [], []
+    for name, _, cells in accuracies():
+        rows.append([name, *cells])
+        if name in ("GoogLeNet", "ResNet") or "published" in name:
+            chinese.append([name, *cells[2:4]])
+    return {"accuracy": rows, "准确率": chinese}
+
+
+def draw():
+    """The band of all runs, their mean and the notes: accuracies, below them losses."""
+    size = {"figsize": (15, 12), "sharex": True, "layout": "constrained"}
+    figure, panels = plt.subplots(4, 3, **size)
+    found, names = runs.read(PLAN["ten"]), list(NETWORKS)
+    for row, key in enumerate(("accuracies", "losses", "accuracies", "losses")):
+        for panel, name in zip(panels[row], names[row // 2 :: 2]):
+            epochs, x = list(zip(*(run[key] for run in found[name]))), range(1, 11)
+            label = f"{len(found[name])} seeds, least to most"
+            low, high = list(map(min, epochs)), list(map(max, epochs))
+            panel.fill_between(x, low, high, alpha=0.3, label=label)
+            panel.plot(x, list(map(mean, epochs)), label="their mean")
+            panel.plot(x, notes(name)[key], "k--", marker=".", label="the notes")
+            panel.set(title=name, xticks=x)
+            panel.grid(alpha=0.3)
+            if key == "accuracies":
+                panel.set(ylim=(94.9, 99.4), ylabel="accuracy on the test set (%)")
+            else:
+                panel.set(yscale="log", ylim=(0.018, 0.7), ylabel="training loss")
+    panels[0, 0].legend(loc="lower right")
+    figure.supxlabel("epoch")
+    figure.savefig(runs.EXPERIMENTS / "lecture.png", dpi=80)
 
 
 if __name__ == "__main__":
-    args = store.command_line(__doc__).parse_args()
-    found = store.collect(args, NETWORKS, epochs=10)
-    size = {"figsize": (13, 7), "sharex": True, "sharey": True}
-    figure, panels = plt.subplots(2, 3, layout="constrained", **size)
-    for panel, (name, runs) in zip(panels.T.flat, found.items()):
-        notes, curves = CURVES[name], [run["accuracies"] for run in runs]
-        epochs = list(zip(*curves))
-        outside = sum(not min(e) <= n <= max(e) for n, e in zip(notes, epochs))
-        cells = [spread(epochs[0]), f"{notes[0]:.2f}", spread(epochs[9])]
-        cells += [f"{notes[9]:.2f}", spread(list(map(max, curves)))]
-        row(name, origin(runs), *cells, f"{max(notes):.2f}", outside)
-        draw(panel, name, epochs)
-    figure.supxlabel("epoch")
-    figure.supylabel("accuracy on the test set (%)")
-    figure.savefig(store.EXPERIMENTS / "lecture.png", dpi=90)
-    for pair in PAIRS:
-        epochs = [list(zip(*(r["accuracies"] for r in found[name]))) for name in pair]
-        row(" − ".join(pair), *(difference(*(e[i] for e in epochs)) for i in (0, 9)))
+    runs.main(runs.command_line(__doc__), PLAN, tables, draw)

@@ -1,29 +1,47 @@
-"""Is more training always better? ResNet for thirty epochs."""
+"""Is more training always better? Thirty epochs."""
 
 import matplotlib.pyplot as plt
-import runs as store
+import runs
 
-from resnet_mnist import Net
+import googlenet_mnist
+import resnet_mnist
+
+NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
+PLAN = {"thirty": runs.Runs(NETWORKS, epochs=30, seeds=5)}
+
+
+def tables():
+    rows = []
+    for name, nets in runs.read(PLAN["thirty"], every_device=True).items():
+        for run in nets:
+            accuracies, losses = run["accuracies"], run["losses"]
+            best, ten = max(accuracies), max(accuracies[:10])
+            cells = [f"{ten:.2f}", f"{best:.2f}", accuracies.index(best) + 1]
+            cells += [
+                f"{accuracies[-1]:.2f}",
+                *(f"{losses[i]:.4f}" for i in (0, 9, 29)),
+            ]
+            rows.append([name, run["seed"], run["device"], *cells])
+    return {"more_epochs": rows}
+
+
+def draw():
+    figure, panels = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
+    found = runs.read(PLAN["thirty"], every_device=True).items()
+    for (left, right), (name, nets) in zip(panels, found):
+        for run in nets:
+            label = f"seed {run['seed']}, {run['device']}"
+            left.plot(range(1, 31), run["accuracies"], marker=".", label=label)
+            right.semilogy(range(1, 31), run["losses"], marker=".")
+        left.set(title=name, ylabel="accuracy on the test set (%)", ylim=(98.2, 99.5))
+        right.set(title=name, ylabel="mean training loss of the epoch")
+        for axes in (left, right):
+            axes.axvline(10, color="gray", linestyle=":", label="the notes stop here")
+            axes.set_xlabel("epoch")
+            axes.grid(alpha=0.3)
+        left.legend(fontsize=8)
+    figure.savefig(runs.EXPERIMENTS / "more_epochs.png", dpi=90)
+
 
 if __name__ == "__main__":
-    args = store.command_line(__doc__).parse_args()
-    store.collect(args, {"ResNet": Net}, epochs=30)
-    devices = store.by_device("ResNet", 30, 0.01).values()
-    runs = [run for found in devices for run in found.values()]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for run in runs:
-        accuracies, losses = run["accuracies"], run["losses"]
-        best, ten = max(accuracies), max(accuracies[:10])
-        cells = [f"{ten:.2f}", f"{best:.2f}", accuracies.index(best) + 1]
-        cells += [f"{accuracies[-1]:.2f}", *(f"{losses[i]:.4f}" for i in (0, 9, 29))]
-        store.row(run["seed"], run["device"], *cells)
-        label = f"seed {run['seed']}, {run['device']}"
-        left.plot(range(1, 31), accuracies, marker=".", label=label)
-        right.semilogy(range(1, 31), losses, marker=".")
-    left.set(xlabel="epoch", ylabel="accuracy on the test set (%)", ylim=(98.5, 99.5))
-    right.set(xlabel="epoch", ylabel="mean training loss of the epoch")
-    for axes in (left, right):
-        axes.axvline(10, color="gray", linestyle=":", label="the notes stop here")
-        axes.grid(alpha=0.3)
-    left.legend()
-    figure.savefig(store.EXPERIMENTS / "more_epochs.png", dpi=90)
+    runs.main(runs.command_line(__doc__), PLAN, tables, draw)

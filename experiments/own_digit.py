@@ -9,7 +9,7 @@ import sys
 from functools import lru_cache
 
 import matplotlib.pyplot as plt
-import runs as store
+import runs
 import torch
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits  # scikit-learn comes with mlxtend
@@ -18,7 +18,8 @@ from torchvision.transforms import functional as TF
 from resnet_mnist import Net, test
 
 MEAN, STD = 0.1307, 0.3081  # of MNIST, as in resnet_mnist.py
-CHECKPOINT = store.ROOT / "results" / "resnet_mnist.pt"
+CHECKPOINT = runs.ROOT / "results" / "resnet_mnist.pt"
+PLAN = {"trained": runs.Runs({"ResNet": Net}, epochs=10, measure="own_digit")}
 
 
 def like_mnist(photo):
@@ -110,7 +111,7 @@ def restored(images):
 @lru_cache(None)
 def test_sets():
     """{measure: [(images from 0 to 1, labels)]}: MNIST's, changed, and other people's."""
-    images, labels = store.load("cpu")[1]
+    images, labels = runs.load("cpu")[1]
     sets = [change(images * STD + MEAN).clamp(0, 1) for change in CHANGES.values()]
     digits = load_digits()  # 1,797 of 8x8 pixels, from 0 to 16
     others = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
@@ -123,7 +124,7 @@ def test_sets():
     }
 
 
-def measure(net):
+def measure(net, train_set, test_set):
     """The accuracies (%) of a net on each of `test_sets`."""
     place = net.fc.weight.device
     return {
@@ -132,25 +133,37 @@ def measure(net):
     }
 
 
-if __name__ == "__main__":
-    parser = store.command_line(__doc__)
-    parser.add_argument("photo", nargs="?", help="picture of a digit")
-    args = parser.parse_args()
-    if args.photo:
-        sys.exit(show_answer(args.photo))
-    [runs] = store.collect(args, {"ResNet": Net}, 10, measure="own_digit").values()
+def tables():
+    [nets] = runs.read(PLAN["trained"], every_device=True).values()
+    found, rows = [run["measured"]["own_digit"] for run in nets], []
+    for i, name in enumerate(CHANGES):
+        pairs = zip(
+            *((of_net["changed"][i], of_net["restored"][i]) for of_net in found)
+        )
+        rows.append([name, runs.origin(nets), *map(runs.spread, pairs)])
+    others = map(runs.spread, zip(*(of_net["others"] for of_net in found)))
+    return {"own_digit": [*rows, ["other people's digits", runs.origin(nets), *others]]}
+
+
+def draw():
     figure, panels = plt.subplots(2, 8, figsize=(15, 4.8), layout="constrained")
-    digit = store.load("cpu")[1][0][:1] * STD + MEAN  # a 7
-    for i, (name, change) in enumerate(CHANGES.items()):
-        pairs = zip(*((run["changed"][i], run["restored"][i]) for run in runs))
-        values = list(map(store.spread, pairs))
-        store.row(name, store.origin(runs), *values)
+    digit = runs.load("cpu")[1][0][:1] * STD + MEAN  # a 7
+    for column, change, row in zip(panels.T, CHANGES.values(), tables()["own_digit"]):
+        name, _, *values = row
         images = change(digit), restored(change(digit))
         titles = f"{name}\n{values[0]} %", f"as like_mnist sees it\n{values[1]} %"
-        for panel, image, title in zip(panels[:, i], images, titles):
+        for panel, image, title in zip(column, images, titles):
             panel.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
             panel.set_title(title, fontsize=10)
             panel.axis("off")
-    values = map(store.spread, zip(*(run["others"] for run in runs)))
-    store.row("other people's digits", store.origin(runs), *values)
-    figure.savefig(store.EXPERIMENTS / "own_digit.png", dpi=90)
+    figure.savefig(runs.EXPERIMENTS / "own_digit.png", dpi=90)
+
+
+if __name__ == "__main__":
+    parser = runs.command_line(__doc__)
+    parser.add_argument("photo", nargs="?", help="picture of a digit")
+    photo = parser.parse_args().photo
+    if photo:
+        show_answer(photo)
+    else:
+        runs.main(parser, PLAN, tables, draw)

