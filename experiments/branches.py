@@ -87,12 +87,11 @@ def lost(nets):
 
 
 def tables():
-    points, firsts = [], []
-    for name, nets in runs.read(PLAN["trained"]).items():
-        accuracy = runs.spread(runs.last(nets))
-        points.append(
-            [name, runs.origin(nets), accuracy, *map(runs.spread, lost(nets))]
-        )
+    points, firsts, found = [], [], runs.read(PLAN["trained"])
+    for name, nets in found.items():
+        cells = [runs.origin(nets), runs.spread(runs.last(nets))]
+        cells.append(runs.difference(runs.last(nets), runs.last(found["GoogLeNet"])))
+        points.append([name, *cells, *map(runs.spread, lost(nets))])
         for i in (1, 2):
             heaviest, weights = places(f"weights {i}", nets)
             missed, most = places(f"lost {i}", nets)

@@ -85,24 +85,22 @@ def readme():
 
 
 def draw():
-    """The band of all runs, their mean and the notes: accuracies, below them losses."""
-    size = {"figsize": (15, 12), "sharex": True, "layout": "constrained"}
-    figure, panels = plt.subplots(4, 3, **size)
-    found, names = runs.read(PLAN["ten"]), list(NETWORKS)
-    for row, key in enumerate(("accuracies", "losses", "accuracies", "losses")):
-        for panel, name in zip(panels[row], names[row // 2 :: 2]):
-            epochs, x = list(zip(*(run[key] for run in found[name]))), range(1, 11)
+    """Below a network's accuracies its losses, by the mean of its runs: band and notes."""
+    figure, panels = plt.subplots(4, 3, figsize=(15, 12), layout="constrained")
+    found, names, x = runs.read(PLAN["ten"]), list(NETWORKS), range(1, 11)
+    for i, key in enumerate(("accuracies", "losses") * 2):
+        for panel, name in zip(panels[i], names[i // 2 :: 2]):
+            epochs = list(zip(*(run[key] for run in found[name])))
+            units = [mean(e) if key == "losses" else 1 for e in epochs]
+            low, high = ([f(e) / u for e, u in zip(epochs, units)] for f in (min, max))
             label = f"{len(found[name])} seeds, least to most"
-            low, high = list(map(min, epochs)), list(map(max, epochs))
             panel.fill_between(x, low, high, alpha=0.3, label=label)
-            panel.plot(x, list(map(mean, epochs)), label="their mean")
-            panel.plot(x, notes(name)[key], "k--", marker=".", label="the notes")
-            panel.set(title=name, xticks=x)
-            panel.grid(alpha=0.3)
+            curve = [n / u for n, u in zip(notes(name)[key], units)]
+            panel.plot(x, curve, "k--", marker=".", label="the notes")
+            panel.set(title=name, xticks=x, ylim=(0.55, 1.3), ylabel="loss / its mean")
             if key == "accuracies":
                 panel.set(ylim=(94.9, 99.4), ylabel="accuracy on the test set (%)")
-            else:
-                panel.set(yscale="log", ylim=(0.018, 0.7), ylabel="training loss")
+            panel.grid(alpha=0.3)
     panels[0, 0].legend(loc="lower right")
     figure.supxlabel("epoch")
     figure.savefig(runs.EXPERIMENTS / "lecture.png", dpi=80)

@@ -16,38 +16,27 @@ import runs
 PAGES = [runs.ROOT / "README.md", runs.EXPERIMENTS / "README.md"]
 FILES = sorted(runs.EXPERIMENTS.glob("*.py"))
 SCRIPTS = [file.stem for file in FILES if file.stem not in ("runs", "pages")]
-
-
-def tables():
-    """{name: table, as the pages have it} of every script."""
-    found = {}
-    for script in map(import_module, SCRIPTS):
-        found.update(script.tables())
-        found.update(getattr(script, "readme", dict)())
-    return {name: runs.markdown(rows) for name, rows in found.items()}
+TABLE = re.compile(r"^(<!-- (.+) -->\n\n\|.*\n\|-.*\n)((?:\|.*\n)*)", re.MULTILINE)
 
 
 def written():
-    """{page: its text with every table written anew}; the end if one has no place."""
-    found, texts = tables(), {}
-    for page in PAGES:
-        parts = page.read_text("utf-8").split("<!-- ")
-        for i, part in enumerate(parts[1:], start=1):
-            name = part.partition(" -->")[0]
-            head = re.match(r".*\n\n.*\n\|-.*\n", part)[0]
-            rest = re.sub(r"^(\|.*\n)+", "", part[len(head) :])
-            parts[i] = head + found.pop(name) + rest
-        texts[page] = "<!-- ".join(parts)
-    if found:
-        sys.exit(f"No page has a place for {', '.join(found)}: see {__file__}")
-    return texts
+    """{page: its text, every table written anew}; the end if a name stands alone."""
+    rows, texts = {}, {page: page.read_text("utf-8") for page in PAGES}
+    for script in map(import_module, SCRIPTS):
+        rows.update(script.tables())
+        rows.update(getattr(script, "readme", dict)())
+    names = {name for text in texts.values() for _, name, _ in TABLE.findall(text)}
+    if names ^ rows.keys():
+        sys.exit(f"In a page alone, or in a script: {', '.join(names ^ rows.keys())}")
+    new = lambda table: table[1] + runs.markdown(rows[table[2]])
+    return {page: TABLE.sub(new, text) for page, text in texts.items()}
 
 
 if __name__ == "__main__":
     for page, text in written().items():
         page.write_text(text, encoding="utf-8")
     for script in map(import_module, SCRIPTS):
-        if hasattr(script, "draw"):
-            script.draw()
+        getattr(script, "draw", dict)()
+    sys.path.append(str(runs.ROOT / "figures"))
     for file in sorted((runs.ROOT / "figures").glob("*.py")):
         runpy.run_path(str(file), run_name="__main__")
