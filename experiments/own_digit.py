@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 import runs
 import torch
 from PIL import Image, ImageOps
-from sklearn.datasets import load_digits  # scikit-learn comes with mlxtend
+from scipy import ndimage  # scipy and scikit-learn come with mlxtend
+from sklearn.datasets import load_digits
 from torchvision.transforms import functional as TF
 
 from resnet_mnist import Net, test
@@ -27,26 +28,40 @@ def like_mnist(photo):
 
     Light on dark, cropped, scaled to 20 pixels, its centre of mass in the middle (LeCun
     et al. 1998, "Gradient-Based Learning Applied to Document Recognition", Section III).
-    Raises ValueError if nothing stands out from the paper.
+    Shadows, specks and a table at the border are left out. ValueError: no digit, or two.
     """
     photo = ImageOps.exif_transpose(photo).convert("RGBA")
     photo.thumbnail((1000, 1000))  # which averages its noise
     paper = Image.new("RGBA", photo.size, "white")
     [pixels] = TF.to_tensor(Image.alpha_composite(paper, photo).convert("L"))  # (H, W)
-    edge = torch.cat([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).median()
-    ink = (pixels - edge).abs()
+    edge = torch.cat([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if edge.median() + pixels.median() < pixels.min() + pixels.max():
+        pixels = 1 - pixels  # so that the paper is light
+    window = [max(pixels.shape) // 3 + 1] * 2  # wider than a stroke, not than a shadow
+    light = torch.from_numpy(ndimage.grey_closing(pixels.numpy(), window))
+    ink = (light - pixels) / light.clamp(min=0.3)  # of the paper's light
     if ink.max() < 0.25:
         raise ValueError("there is no digit in it")
     ink = torch.where(ink > 0.4 * ink.max(), ink, 0.0)
-    rows, columns = ink.sum(dim=1).nonzero(), ink.sum(dim=0).nonzero()
-    ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    labels, _ = ndimage.label(ink, torch.ones(3, 3))
+    boxes, (height, width) = ndimage.find_objects(labels), ink.shape
+    gaps = [[y.start, x.start, height - y.stop, width - x.stop] for y, x in boxes]
+    sizes = [max(y.stop - y.start, x.stop - x.start) for y, x in boxes]
+    parts = [i for i, size in enumerate(sizes) if size > 0.1 * max(sizes)]
+    inner = [i for i in parts if gaps[i].count(0) < 2]  # no table along the border
+    if max((sizes[i] for i in inner), default=0) > 0.3 * max(sizes):
+        parts = inner
+    ink[~torch.isin(torch.from_numpy(labels), torch.tensor(parts) + 1)] = 0
+    ink = ink[ndimage.find_objects((ink > 0).int())[0]]
+    boxes = [boxes[i] for i in parts]
+    tall = [x for y, x in boxes if y.stop - y.start > 0.75 * len(ink)]
+    if tall and max(x.start for x in tall) - min(x.stop for x in tall) > len(ink) / 4:
+        raise ValueError("there is more than one digit in it")
     size = [max(1, round(20 * side / max(ink.shape))) for side in ink.shape]
     [ink] = TF.resize(ink[None], size, antialias=True)
     ink = ink / ink.max()  # a thin pen has become faint
-    corner = []  # the row and the column that bring the centre of mass to 14, 14
-    for side, mass in zip(size, (ink.sum(dim=1), ink.sum(dim=0))):
-        middle = (mass * torch.arange(side)).sum() / mass.sum()
-        corner.append(min(max(round(14 - middle.item()), 0), 28 - side))
+    middle = ndimage.center_of_mass(ink.numpy())  # is brought to 14, 14
+    corner = [min(max(round(14 - m), 0), 28 - n) for m, n in zip(middle, size)]
     return TF.pad(ink[None], [corner[1], corner[0], 28, 28])[:, :28, :28]
 
 
@@ -70,7 +85,7 @@ def show_answer(file):
         digit = like_mnist(Image.open(file))
     except Image.UnidentifiedImageError:
         sys.exit(f"{file} is no picture that can be read: save it as JPEG or PNG")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         sys.exit(f"{file}: {error}")
     with torch.inference_mode():
         [chances] = net((digit[None] - MEAN) / STD).softmax(dim=1)
@@ -78,7 +93,7 @@ def show_answer(file):
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
     left.imshow(digit[0].numpy(), cmap="gray")
     left.set(title="what the net sees")
-    right.bar(range(10), chances)
+    right.bar(range(10), chances.tolist())
     right.set(title="what it says", xlabel="digit", xticks=range(10))
     right.set(ylabel="probability", ylim=(0, 1))
     figure.savefig(CHECKPOINT.with_name("own_digit.png"), dpi=90)

@@ -52,41 +52,39 @@ PLAN.update({(10, lr): runs.Runs(TWO, epochs=10, lr=lr) for lr in (0.01, 0.05)})
 
 
 def tables():
-    rows, pairs, best, ten, better = [], [], [], [], {}
-    for lr in (0.01, 0.05):
-        found = runs.read(PLAN[lr])
+    five, ten, pairs, best, better = [], [], [], [], {}
+    for group in PLAN.values():
+        found, lr = runs.read(group), group.lr
+        table, early = (five, 0) if group.epochs == 5 else (ten, 4)
         for name, nets in found.items():
-            row = [lr, name, runs.origin(nets)]
-            lost = sum(not run["losses"] for run in nets)
+            row, lost = (
+                [lr, name, runs.origin(nets)],
+                sum(not r["losses"] for r in nets),
+            )
             if lost:
-                rows.append([*row, f"{lost} of {len(nets)} diverge", "", ""])
+                table.append([*row, f"{lost} of {len(nets)} diverge", "", ""])
                 continue
-            first = spread([run["accuracies"][0] for run in nets])
+            first = spread([run["accuracies"][early] for run in nets])
             gain = difference(last(nets), last(found["GoogLeNet"]))
-            rows.append([*row, first, spread(last(nets)), gain])
-            if mean(last(nets)) >= mean(last(better.get(name, nets))):
+            table.append([*row, first, spread(last(nets)), gain])
+            if table is five and mean(last(nets)) >= mean(last(better.get(name, nets))):
                 better[name] = nets
         for pair in (
             ("BN and ReLU", "BN"),
             ("second fc layer", "second fc layer, no ReLU"),
         ):
-            gain = difference(*(last(found[name]) for name in pair))
-            pairs.append([lr, " - ".join(pair), gain])
+            if table is five:
+                gain = difference(*(last(found[name]) for name in pair))
+                pairs.append([lr, " - ".join(pair), gain])
+    for name in TWO:
+        slow, fast = (last(runs.read(PLAN[10, lr])[name]) for lr in (0.01, 0.05))
+        pairs.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
     for name, nets in better.items():
         size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
         gain = difference(last(nets), last(better["GoogLeNet"]))
         best.append([name, f"{size:,}", nets[0]["lr"], spread(last(nets)), gain])
-    for lr in (0.01, 0.05):
-        found = runs.read(PLAN[10, lr])
-        for name, nets in found.items():
-            fifth = spread([run["accuracies"][4] for run in nets])
-            gain = difference(last(nets), last(found["GoogLeNet"]))
-            ten.append([lr, name, runs.origin(nets), fifth, spread(last(nets)), gain])
-    for name in TWO:
-        slow, fast = (last(runs.read(PLAN[10, lr])[name]) for lr in (0.01, 0.05))
-        pairs.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
     names = ["small_gain", "small_gain: pairs", "small_gain: better", "small_gain: ten"]
-    return dict(zip(names, (rows, pairs, best, ten)))
+    return dict(zip(names, (five, pairs, best, ten)))
 
 
 if __name__ == "__main__":
