@@ -51,8 +51,9 @@ def load_mnist(folder, device):
             raise ValueError("not digits of 28x28 pixels, each with its label")
     except Exception as error:  # noqa: BLE001 - no network, a damaged file
         names = ", ".join(name for name, _ in datasets.MNIST.resources)
-        print(f"MNIST could not be loaded ({error!r}): going on with a sample of it.")
-        print(f"For the full set put these, and nothing else, into {raw}: {names}")
+        why = f"MNIST could not be loaded ({error!r}): going on with a sample of it."
+        cure = f"For the full set put these, and nothing else, into {raw}: {names}"
+        print(why, cure, sep="\n", flush=True)
         splits, remark = read_sample(), " (a sample of 5,000 digits)"
     finally:
         socket.setdefaulttimeout(timeout)

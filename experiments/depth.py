@@ -125,25 +125,18 @@ def tables():
             [[name, _]] = PLAN[lr, clip].networks.items()
             for device, nets in runs.by_device(PLAN[lr, clip], name).items():
                 clipped.append([lr, clip or "no", device, each(nets.values())])
-    names = ["depth", "depth: each seed", "depth: first gradient", "depth: clipped"]
-    return dict(zip(names, (learned, of_seeds, first, clipped)))
-
-
-def readme():
-    """The table of the blocks: equation (the docstring's), parameters, depth 16, error."""
-    rows, slow = [], dict(zip(SLOW, of_names("slow")))
-    deep = dict(zip(NETWORKS, of_names(16)))
-    for name, block in BLOCKS.items():
+    blocks, deep = [], dict(zip(NETWORKS, of_names(16)))
+    slow = dict(zip(SLOW, of_names("slow")))
+    for name, block in BLOCKS.items():  # one without runs has an empty cell
         size = sum(parameter.numel() for parameter in Net(block).parameters())
-        learned = cell(deep[name]) if name in deep else ""
-        if "learn" in learned and all(
-            map(runs.learns, slow.get(name, [{"accuracies": 0}]))
-        ):
-            learned += f"; {cell(slow[name])} with lr 0.001"
+        learned_16 = cell(deep[name]) if name in deep else ""
+        if name in slow and all(map(runs.learns, slow[name])):
+            learned_16 += f"; {cell(slow[name])} with lr 0.001"
         equation = block.__doc__.split(". ")[0].split(": ")[0]
-        cells = [f"`{equation}`", f"{size:,}", learned, ERRORS.get(name, "")]
-        rows.append([f"`{name}`", *cells])
-    return {"blocks": rows}
+        cells = [f"`{equation}`", f"{size:,}", learned_16, ERRORS.get(name, "")]
+        blocks.append([f"`{name}`", *cells])
+    names = ["depth", "depth: each seed", "depth: first gradient", "depth: clipped"]
+    return dict(zip([*names, "blocks"], (learned, of_seeds, first, clipped, blocks)))
 
 
 def draw():

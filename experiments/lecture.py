@@ -47,21 +47,18 @@ def outside(name, nets, key):
     return [i for i, (n, *e) in enumerate(epochs, 1) if not min(e) <= n <= max(e)]
 
 
-def accuracies():
-    """Of each network, its runs and the cells of its row."""
-    for name, nets in runs.read(PLAN["ten"]).items():
-        curves, ours = ACCURACIES[name], [run["accuracies"] for run in nets]
-        cells = [spread([curve[0] for curve in ours]), f"{curves[0]:.2f}"]
-        cells += [spread(runs.last(nets)), f"{curves[9]:.2f}"]
-        yield name, nets, [*cells, spread(list(map(max, ours))), f"{max(curves):.2f}"]
-
-
 def tables():
-    found = runs.read(PLAN["ten"])
-    of_networks, losses, pairs = [], [], []
-    for name, nets, cells in accuracies():
-        count = len(outside(name, nets, "accuracies"))
-        of_networks.append([name, runs.origin(nets), *cells, count])
+    found, rows = runs.read(PLAN["ten"]), {"lecture": [], "准确率": []}
+    losses, pairs = [], []
+    for name, nets in found.items():
+        ours, curve = [run["accuracies"] for run in nets], ACCURACIES[name]
+        cells = [spread([of_run[0] for of_run in ours]), f"{curve[0]:.2f}"]
+        cells += [spread(runs.last(nets)), f"{curve[9]:.2f}"]
+        cells += [spread(list(map(max, ours))), f"{max(curve):.2f}"]
+        cells.append(len(outside(name, nets, "accuracies")))
+        rows["lecture"].append([name, runs.origin(nets), *cells])
+        if name in ("GoogLeNet", "ResNet") or "published" in name:
+            rows["准确率"].append([name, *cells[2:4]])
         row = [name]
         for i in (0, 9):
             row += [runs.extent([run["losses"][i] for run in nets], ".3f")]
@@ -72,16 +69,7 @@ def tables():
         epochs = [list(zip(*(r["accuracies"] for r in found[name]))) for name in pair]
         gains = [difference(*(e[i] for e in epochs)) for i in (0, 9)]
         pairs.append([" - ".join(pair), *gains])
-    return {"lecture": of_networks, "lecture: losses": losses, "lecture: pairs": pairs}
-
-
-def readme():
-    rows, chinese = [], []
-    for name, _, cells in accuracies():
-        rows.append([name, *cells])
-        if name in ("GoogLeNet", "ResNet") or "published" in name:
-            chinese.append([name, *cells[2:4]])
-    return {"accuracy": rows, "准确率": chinese}
+    return {**rows, "lecture: losses": losses, "lecture: pairs": pairs}
 
 
 def draw():

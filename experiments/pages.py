@@ -1,7 +1,7 @@
 """Write every table of the pages from the store, and draw every picture.
 
-In a page `<!-- NAME -->` stands before the table whose rows a script's `tables` or
-`readme` gives under this name.
+In a page `<!-- NAME -->` stands before a table whose rows a script's `tables` gives
+under this name.
 
     python experiments/pages.py
 """
@@ -24,7 +24,6 @@ def written():
     rows, texts = {}, {page: page.read_text("utf-8") for page in PAGES}
     for script in map(import_module, SCRIPTS):
         rows.update(script.tables())
-        rows.update(getattr(script, "readme", dict)())
     names = {name for text in texts.values() for _, name, _ in TABLE.findall(text)}
     if names ^ rows.keys():
         sys.exit(f"In a page alone, or in a script: {', '.join(names ^ rows.keys())}")

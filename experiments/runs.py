@@ -29,6 +29,8 @@ from scipy.special import stdtrit  # scipy comes with mlxtend
 EXPERIMENTS = Path(__file__).resolve().parent
 ROOT = EXPERIMENTS.parent
 DATA, RUNS = ROOT / "dataset" / "mnist", EXPERIMENTS / "runs.jsonl"
+KEYS = {"network", "seed", "epochs", "lr", "clip", "losses", "accuracies"}
+KEYS |= {"measured", "device", "torch"}
 DEVICE, NAME = "cpu", f"CPU ({torch.backends.cpu.get_cpu_capability()})"
 if torch.cuda.is_available():
     DEVICE, NAME = "cuda", torch.cuda.get_device_name()
@@ -55,9 +57,6 @@ class Job(NamedTuple):
     seed: int
     group: Runs
     scripts: list
-
-
-# How a run is made
 
 
 @lru_cache(None)
@@ -148,12 +147,6 @@ def make(jobs, processes):
             sys.exit("Interrupted: the finished runs are kept")
 
 
-# What is in the store
-
-KEYS = {"network", "seed", "epochs", "lr", "clip", "losses", "accuracies"}
-KEYS |= {"measured", "device", "torch"}
-
-
 @lru_cache(1)
 def parse(content):
     """The runs of a store with this content (bytes)."""
@@ -193,9 +186,6 @@ def read(group, every_device=False):
             of_seed[seed] for of_seed in chosen for seed in sorted(of_seed)
         ]
     return networks
-
-
-# How figures are written
 
 
 def last(nets):
@@ -256,9 +246,6 @@ def heat_map(axes, texts, shades, rows, columns, **look):
             axes.text(x, y, text, ha="center", va="center", fontsize=8)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
-
-
-# The command line of an experiment
 
 
 def command_line(description):
