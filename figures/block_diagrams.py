@@ -24,7 +24,9 @@ PANELS = {  # the arguments of draw_block
     "dense": (["BN, ReLU", "conv 3×3"], "", "concat", "BN, ReLU, conv 1×1"),
 }
 
-figure, panels = plt.subplots(4, 4, figsize=(11, 17), layout="constrained")
+rows = -(-len(PANELS) // 4)
+size = {"figsize": (11, 4.25 * rows), "subplot_kw": {"xticks": [], "yticks": []}}
+figure, panels = plt.subplots(rows, 4, layout="constrained", **size)
 for axes, (name, panel) in zip(panels.flat, PANELS.items()):
     blank(axes, name, 5.2, 9.4)
     draw_block(axes, *panel)
