@@ -72,7 +72,7 @@ class InceptionA(nn.Module):
     Four branches look at the same input, and their outputs are concatenated along the
     channels, 16 + 24 + 24 + 24 = 88. A 1x1 convolution in front of the 5x5 and the 3x3
     saves multiplications where it reduces the channels: in the second module, from 20
-    to 16. In the first it widens 10 to 16 and saves nothing.
+    to 16. In the first it widens 10 to 16 and costs more.
 
     The idea is Figure 2b of Szegedy et al. 2015, "Going Deeper with Convolutions"
     (arXiv:1409.4842); the layout is that of `InceptionA` in torchvision's Inception-v3.

@@ -173,7 +173,8 @@ class NormalisedBlock(nn.Module):
     """Two convolutions and two batch normalisations (BN), which bring the only bias.
 
     With the pre-activation units, Figure 4(d) and (e), the paper moves the activation of
-    the first before the shortcut and adds one after the last (Appendix); Net does not.
+    the first before the shortcut and adds one after the last (Appendix). Net has a ReLU
+    before its first block, and nothing after the last.
     """
 
     def __init__(self, channels):

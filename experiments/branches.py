@@ -97,7 +97,7 @@ def tables():
             missed, most = places(f"lost {i}", nets)
             same = sum(a == b for a, b in zip(heaviest, missed))
             firsts.append([name, f"incep{i}", weights, most, f"{same} of {len(nets)}"])
-    [[run]] = runs.read(PLAN["untrained"]).values()
+    [[run, *_]] = runs.read(PLAN["untrained"]).values()
     found = run["measured"]["branches"]
     loud = [[f"incep{i}", *found[f"loudness {i}"]] for i in (1, 2)]
     return {"branches": points, "branches: which": firsts, "branches: loudness": loud}

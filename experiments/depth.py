@@ -98,7 +98,7 @@ def gradients():
     """{depth: the first gradient of each network}."""
     found = {depth: of_names(("gradient", depth)) for depth in GRADIENT_DEPTHS}
     return {
-        d: [run["measured"]["depth"] for [run] in nets] for d, nets in found.items()
+        d: [run["measured"]["depth"] for run, *_ in nets] for d, nets in found.items()
     }
 
 

@@ -116,7 +116,9 @@ def missing(plan, seeds=None):
     jobs = {}
     for group in plan.values():
         for name in group.networks:
-            devices, n = by_device(group, name), seeds or group.seeds
+            devices, n = by_device(group, name), group.seeds
+            if seeds and group.epochs:  # of an untrained net one is enough
+                n = seeds
             if any(len(of_seed) >= n for of_seed in devices.values()):
                 continue
             before = by_device(group._replace(measure=None), name).get(NAME, {})

@@ -10,10 +10,10 @@ from torch import nn
 from googlenet_mnist import Net
 
 
-def lecture10():
+def lecture10(norm=nn.Identity):
     """The network of the lecture before: two convolutions, and no Inception module."""
-    first = nn.Conv2d(1, 10, kernel_size=5), nn.MaxPool2d(2), nn.ReLU()
-    second = nn.Conv2d(10, 20, kernel_size=5), nn.MaxPool2d(2), nn.ReLU()
+    first = nn.Conv2d(1, 10, kernel_size=5), norm(10), nn.MaxPool2d(2), nn.ReLU()
+    second = nn.Conv2d(10, 20, kernel_size=5), norm(20), nn.MaxPool2d(2), nn.ReLU()
     return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(320, 10))
 
 
@@ -47,6 +47,7 @@ CHANGES += ["second fc layer, no ReLU", "average pooling", "ReLU", "BN", "BN and
 NETWORKS = {"GoogLeNet": Net, "lecture 10's CNN": lecture10}
 TWO = dict(NETWORKS)
 NETWORKS.update({change: partial(googlenet, change) for change in CHANGES})
+NETWORKS["lecture 10's CNN, BN"] = partial(lecture10, nn.BatchNorm2d)
 PLAN = {lr: runs.Runs(NETWORKS, epochs=5, lr=lr) for lr in (0.01, 0.05)}
 PLAN.update({(10, lr): runs.Runs(TWO, epochs=10, lr=lr) for lr in (0.01, 0.05)})
 
