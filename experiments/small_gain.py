@@ -48,6 +48,9 @@ NETWORKS = {"GoogLeNet": Net, "lecture 10's CNN": lecture10}
 TWO = dict(NETWORKS)
 NETWORKS.update({change: partial(googlenet, change) for change in CHANGES})
 NETWORKS["lecture 10's CNN, BN"] = partial(lecture10, nn.BatchNorm2d)
+PAIRS = [("BN and ReLU", "BN"), ("lecture 10's CNN, BN", "lecture 10's CNN")]
+PAIRS += [("BN and ReLU", "lecture 10's CNN, BN")]
+PAIRS += [("second fc layer", "second fc layer, no ReLU")]
 PLAN = {lr: runs.Runs(NETWORKS, epochs=5, lr=lr) for lr in (0.01, 0.05)}
 PLAN.update({(10, lr): runs.Runs(TWO, epochs=10, lr=lr) for lr in (0.01, 0.05)})
 
@@ -70,13 +73,9 @@ def tables():
             table.append([*row, first, spread(last(nets)), gain])
             if table is five and mean(last(nets)) >= mean(last(better.get(name, nets))):
                 better[name] = nets
-        for pair in (
-            ("BN and ReLU", "BN"),
-            ("second fc layer", "second fc layer, no ReLU"),
-        ):
-            if table is five:
-                gain = difference(*(last(found[name]) for name in pair))
-                pairs.append([lr, " - ".join(pair), gain])
+        for pair in PAIRS if table is five else ():
+            gain = difference(*(last(found[name]) for name in pair))
+            pairs.append([lr, " - ".join(pair), gain])
     for name in TWO:
         slow, fast = (last(runs.read(PLAN[10, lr])[name]) for lr in (0.01, 0.05))
         pairs.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
