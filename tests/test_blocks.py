@@ -6,8 +6,6 @@ from torch.nn.functional import dropout, relu
 
 from residual_variants import BLOCKS
 
-CHANNELS = 16
-
 
 def f(b, x):
     return b.conv2(relu(b.conv1(x)))
@@ -49,28 +47,21 @@ EQUATIONS = {  # of a block and its input
 }
 
 
-def build(name):
-    """A block whose every weight and statistic differs from its initial value."""
-    torch.manual_seed(1)
-    block = BLOCKS[name](CHANNELS)
-    for tensor in block.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.add_(0.1 * torch.rand_like(tensor))
-    return block
-
-
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", BLOCKS)
 def test_forward_is_the_equation(name, training):
-    block = build(name).train(training)
-    x = torch.randn(8, CHANNELS, 6, 5)
+    torch.manual_seed(1)
+    block = BLOCKS[name](16).train(training)
+    for tensor in block.state_dict().values():
+        if tensor.is_floating_point():  # no longer at its initial value
+            tensor.add_(0.1 * torch.rand_like(tensor))
+    x = torch.randn(8, 16, 6, 5)
     torch.manual_seed(2)
     expected = EQUATIONS[name](block, x)
     torch.manual_seed(2)
     torch.testing.assert_close(block(x), expected)
-    assert expected.shape == x.shape
 
 
 @pytest.mark.parametrize("name", ["exclusive-gating", "shortcut-only-gating"])
 def test_gates_start_nearly_closed(name):
-    assert g(BLOCKS[name](CHANNELS), torch.randn(8, CHANNELS, 6, 5)).max() < 0.05
+    assert g(BLOCKS[name](16), torch.randn(8, 16, 6, 5)).max() < 0.05

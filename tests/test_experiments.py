@@ -1,122 +1,58 @@
-"""The experiments print what their page says, and train what they name."""
+"""The experiments train, keep and measure what they name, and draw it."""
 
+import copy
+import inspect
 import json
+import math
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
-from functools import lru_cache, partial
+import zlib
+from functools import partial
+from importlib import import_module
+from itertools import chain
 from types import SimpleNamespace
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, Mock
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
-from conftest import ROOT, SCRIPTS
+import torch.nn.functional as F
+from conftest import MEASURED, ROOT, SCRIPTS
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw
-from torchvision.transforms.functional import to_pil_image
+from PIL import Image, ImageChops, ImageDraw
+from pytest import approx
+from torch.overrides import TorchFunctionMode
 
 import googlenet_mnist
 import residual_variants
 import resnet_mnist
 from residual_variants import BLOCKS
 
-EXPERIMENTS = ROOT / "experiments"
-sys.path[:0] = [str(EXPERIMENTS), str(ROOT / "figures")]
+FOLDER = ROOT / "experiments"
+sys.path[:0] = [str(FOLDER), str(ROOT / "figures")]
 
 import branches
+import depth
+import lecture
 import own_digit
+import pages
 import runs
+import small_gain
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGE = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"(?ms)^## `(\w+)\.py`(.*?)(?=^## |\Z)", PAGE))
-NEED_DIGITS = ["branches", "errors", "own_digit"]
-# "+1.00 (+0.50 to +1.50)", "98.00 ± 0.10" and "2 of 4" are one figure each.
-FIGURE = r"[+-][\d.]+ \([+-][\d.]+ to [+-][\d.]+\)|[\d.]+ ± \d+\.\d+|\d+ of \d+"
-FIGURE += r"|\d+\.\d+(?:e[+-]\d+)?"
-
-
-def start(file, *flags, drawn):
-    """Run a script as a user does; return what it prints, add its pictures to `drawn`."""
-    printed = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda _, file, **__: drawn.append(file))
-        patch.setattr(runs, "get_context", None)  # nothing is trained
-        patch.setattr(sys, "argv", [file.name, *flags])
-        patch.setattr(sys, "stdout", SimpleNamespace(write=printed.append))
-        runpy.run_path(str(file), run_name="__main__")
-    return "".join(printed)
-
-
-@lru_cache(None)
-def finished(name):
-    """What an experiment prints, and its pictures."""
-    drawn = []
-    return start(EXPERIMENTS / f"{name}.py", drawn=drawn), drawn
-
-
-def table(text):
-    return re.findall(r"^\|.*", text, re.MULTILINE)
-
-
-def test_every_script_has_its_place():
-    assert {file.stem for file in EXPERIMENTS.glob("*.py")} == {*SECTIONS, "runs"}
-    for name in ("googlenet", "resnet", "block_diagrams"):
-        drawn, file = [], ROOT / "figures" / f"{name}.py"
-        start(file, drawn=drawn)
-        assert drawn == [file.with_suffix(".png")]
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_page_shows_what_the_script_prints(name, request):
-    if name in NEED_DIGITS:
-        request.getfixturevalue("full_mnist")
-    output, drawn = finished(name)
-    assert drawn == [*EXPERIMENTS.glob(f"{name}.png")]
-    rows = re.sub(r"^\|.*\n\|-.*\n", "", SECTIONS[name], flags=re.MULTILINE)
-    assert sorted(table(rows)) == sorted(table(output))
-    prose = re.sub(
-        r"^\|.*|\(arXiv.*?\)|lr 0\.\d+", "", SECTIONS[name], flags=re.MULTILINE
-    )
-    assert [
-        figure for figure in re.findall(FIGURE, prose) if figure not in output
-    ] == []
-
-
-LINKED = [line for line in README.splitlines() if "experiments/README.md#" in line]
-
-
-@pytest.mark.parametrize("paragraph", LINKED, ids=lambda paragraph: paragraph[:40])
-def test_readme_gives_figures_of_the_experiments_that_it_links(paragraph, request):
-    names = re.findall(r"README\.md#(\w+)py\)", paragraph)
-    if set(names) & set(NEED_DIGITS):
-        request.getfixturevalue("full_mnist")
-    output = "".join(finished(name)[0] for name in names)
-    words = r"\]\(.*?\)|al\. \d+|lr 0\.\d+|-110|-40|10,000"  # no figures of ours
-    text = re.sub(words, "", paragraph)
-    figures = re.findall(FIGURE + r"|\b\d{2,}\b", text)
-    assert [figure for figure in figures if figure not in output] == []
-
-
-def test_readme_has_the_rows_of_lecture_and_depth():
-    for row in table(finished("lecture")[0])[:6]:
-        name, _, *cells, _ = row.strip("| ").split(" | ")
-        assert f"\n| {name} | {' | '.join(cells)} |\n" in README
-    for row in table(finished("depth")[0])[: 1 + len(BLOCKS)]:
-        name, *cells = (cell.strip() for cell in row.strip("|").split("|"))
-        usual, slower = cells[3:5]
-        cell = f"{usual}; {slower} with lr 0.001" if "±" in slower else usual
-        if name != "`plain-he`":
-            assert re.search(rf"\n\| {name} \|.*\| {re.escape(cell)} \|", README)
-
-
-# What they train
+NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
+for name, stages in ((block, d) for block in BLOCKS for d in (1, 2, 4, 8, 16)):
+    suffix = "" if stages == 1 else f"-depth-{stages}"
+    NETWORKS[name + suffix] = partial(residual_variants.Net, BLOCKS[name], stages)
+RESNET = runs.Runs({"ResNet": resnet_mnist.Net}, epochs=10, seeds=3)
+JOB = runs.Job("ResNet", 0, RESNET, [])
 
 
 @pytest.fixture
-def few_digits(tiny_mnist, monkeypatch):
+def digits(tiny_mnist, monkeypatch):
     """The training and the test set that the experiments get instead of the full ones."""
     *sets, _ = resnet_mnist.load_mnist(tiny_mnist, "cpu")
     monkeypatch.setattr(runs, "load", lambda device: sets)
@@ -125,196 +61,395 @@ def few_digits(tiny_mnist, monkeypatch):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """An empty store."""
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs.jsonl")
-    runs.RUNS.touch()
     return runs.RUNS
 
 
-def line(name, seed=0, epochs=10, lr=0.01, **measured):
-    """A line of the store."""
-    run = {"network": name, "seed": seed, "epochs": epochs, "lr": lr, "torch": ""}
-    run.update(losses=[1.0] * epochs, accuracies=[90 + seed / 10] * epochs)
-    return json.dumps({**run, "device": runs.NAME, **measured}) + "\n"
+def line(seed=0, measured=(), **more):
+    """A line of the store: a ResNet of ten epochs, if nothing else is said."""
+    run = {"network": "ResNet", "seed": seed, "epochs": 10, "lr": 0.01, "clip": None}
+    run.update(losses=[1.0] * 10, accuracies=[90.0] * 10, device=runs.NAME, torch="")
+    return json.dumps({**run, "measured": {k: [] for k in measured}, **more}) + "\n"
 
 
 def fingerprint(build):
     torch.manual_seed(0)
     net = build()
-    return str(net), [weights.sum().item() for weights in net.parameters()]
+    layers = [type(layer).__name__ for layer in net.modules()]
+    sums = [weights.sum().item() for weights in net.parameters()]
+    return str([layer for layer in layers if layer != "Sequential"]), sums
 
 
-NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
-for block in BLOCKS:
-    for depth in (1, 2, 4, 8, 16):
-        name = block if depth == 1 else f"{block}-depth-{depth}"
-        NETWORKS[name] = partial(residual_variants.Net, BLOCKS[block], depth)
-MEASURED = {key: [1.0] * 8 for keys in runs.MEASURES.values() for key in keys}
-MEASURED.update({"gradient": 1.0, "wrong": [[0, 1]], "ratios": [[1.0] * 3] * 4})
-PLAN = {  # {(epochs, lr): how many networks}; ten ResNets where nothing else stands
-    "lecture": {(10, 0.01): 6},
-    "branches": {(5, 0.01): 7},
-    "small_gain": {(5, 0.01): 9, (5, 0.05): 9},
-    "more_epochs": {(30, 0.01): 1},
-    "depth": {(1, 0.01): 56, (1, 0.001): 5, (0, 0.01): 85, (1, 0.1): 2},
-}
+def test_the_store_has_what_is_published_and_a_name_is_one_network(digits):
+    prints = {name: fingerprint(build) for name, build in NETWORKS.items()}
+    for name in pages.SCRIPTS:
+        plan = import_module(name).PLAN
+        assert runs.missing(plan) == []
+        for group in plan.values():
+            assert group.measure in (None, name)
+            assert group.seeds == min(map(len, runs.read(group).values()))
+            for network, build in group.networks.items():
+                found = fingerprint(build)
+                assert found == prints.setdefault(network, found), network
+    assert len({*map(str, prints.values())}) == len(prints)
+    nets = small_gain.NETWORKS["GoogLeNet, Kaiming"](), depth.he(1)
+    for net, gain, inputs in zip(nets, (1, 2), (88, 16)):
+        assert net.conv2.weight.var().item() == approx(gain / (25 * inputs), rel=0.1)
+        assert not any(conv.bias.any() for conv in (net.conv1, net.conv2))
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_a_script_trains_what_it_names(name, store, few_digits, monkeypatch):
-    made, found, plan = [], {}, {}
-    measured = {key: MEASURED[key] for key in runs.MEASURES.get(name, [])}
+def test_a_run_is_what_the_script_does(places, digits, monkeypatch):
+    threads, nets = Mock(), []
+    monkeypatch.setattr(torch, "set_num_threads", threads)
 
-    def make(jobs, processes):
-        made.extend(jobs)
-        with store.open("a") as file:
-            file.writelines(line(job[0], *job[2:5], **measured) for job in jobs)
+    def build():
+        nets.append(residual_variants.Net(BLOCKS["conv-shortcut"]))
+        return nets[-1]
 
-    monkeypatch.setattr(runs, "make", make)
-    start(EXPERIMENTS / f"{name}.py", "--train", drawn=[])
-    for network, _, seed, epochs, lr, clip, scripts in made:
-        found.setdefault((network, epochs, lr), []).append(seed)
-        assert clip == (1 if "clipped" in network else None)
-        assert scripts == [name] * (name in runs.MEASURES and epochs != 1)
-    for (_, epochs, lr), seeds in found.items():
-        plan[epochs, lr] = plan.get((epochs, lr), 0) + 1
-        assert seeds == list(range(10 if epochs else 1))
-    assert plan == PLAN.get(name, {(10, 0.01): 1})
-    builds = {job[0]: job[1] for job in made if not job[5]}
-    prints = {network: fingerprint(build) for network, build in builds.items()}
-    assert all(prints[n] == fingerprint(NETWORKS[n]) for n in prints.keys() & NETWORKS)
-    assert len({str(found) for found in prints.values()}) == len(prints)
-
-
-def test_a_run_is_what_the_script_does(places, few_digits):
-    build, flags = NETWORKS["conv-shortcut"], ["--epochs", "2", "--seed", "3"]
-    run = runs.train(("name", build, 3, 2, 0.05, None, ["errors"]))
-    flags += ["--lr", "0.05", "--blocks", "conv-shortcut", *places]
-    [(losses, accuracies)] = residual_variants.main(flags).values()
+    job = runs.Job("x", 3, runs.Runs({"x": build}, epochs=2, lr=0.05), ["errors"])
+    run = runs.train(job)
+    threads.assert_called_once_with(1)
+    assert nets[0].conv2.weight.is_contiguous(memory_format=torch.channels_last)
+    flags = ["--lr", "0.05", "--blocks", "conv-shortcut", "--epochs", "2", *places]
+    [(losses, accuracies)] = residual_variants.main([*flags, "--seed", "3"]).values()
     assert run["accuracies"] == accuracies
     assert run["losses"] == [round(loss, 4) for loss in losses]
-    assert len(run["wrong"]) == 100 - accuracies[-1]
-    clipped = runs.train(("name", build, 3, 2, 0.05, 1e-9, []))["accuracies"]
+    assert len(run["measured"]["errors"]) == 100 - accuracies[-1]
+    clipped = runs.train(job._replace(group=job.group._replace(clip=1e-9)))
     torch.manual_seed(3)
-    assert clipped == [residual_variants.test(build(), *few_digits[1])] * 2
+    still = residual_variants.test(build(), *digits[1])
+    assert (clipped["accuracies"], clipped["clip"]) == ([still] * 2, 1e-9)
+    for loss in (math.nan, math.inf):  # diverged, it is not measured
+        monkeypatch.setattr(resnet_mnist, "train", Mock(side_effect=[0.5, loss]))
+        run = runs.train(job)
+        assert (run["losses"], run["accuracies"], run["measured"]) == ([], [], {})
 
 
-def test_a_branch_starts_as_loud_as_it_should(few_digits):
-    net = branches.start(1, 1, 3, 1)
-    for module in (net.incep1, net.incep2):
-        quiet, five, loud, pool = (s.item() for s in branches.loudness(net, module))
-        assert [five, loud, pool] == pytest.approx([quiet, 3 * quiet, quiet], rel=1e-3)
+def test_what_is_missing_is_made_and_the_device_with_the_most_seeds_read(store):
+    def missing(*lines, measure=None, seeds=None):
+        store.write_text("".join(lines))
+        jobs = runs.missing({"group": RESNET._replace(measure=measure)}, seeds)
+        return [(job.seed, job.scripts) for job in jobs]
+
+    def read(*lines, **how):
+        store.write_text("".join(lines))
+        return [run["seed"] for run in runs.read(RESNET, **how)["ResNet"]]
+
+    every = [(0, []), (1, []), (2, [])]
+    elsewhere = [line(seed, device="B") for seed in (3, 4, 5)]
+    others = line(0, clip=1), line(1, lr=0.05), line(2, epochs=5), line(network="x")
+    assert missing() == missing(*elsewhere[:2]) == missing(*others) == every
+    assert missing(line(0), line(2)) == [(1, [])]
+    assert missing(*elsewhere) == missing(line(0), seeds=1) == []
+    # A run is made again with all that was measured of it.
+    lines = line(0, ["errors"]), line(1, ["derivative"])
+    again = [(0, ["derivative", "errors"]), (2, ["derivative"])]
+    assert missing(*lines, measure="derivative") == again
+    ours = line(2), line(0)
+    assert read(*ours, *elsewhere[1:]) == [0, 2]
+    assert read(*ours, *elsewhere) == [3, 4, 5]
+    assert read(*ours, *elsewhere, every_device=True) == [0, 2, 3, 4, 5]
 
 
-def test_two_processes_make_what_is_missing(tiny_mnist, tmp_path):
+def test_a_run_is_kept_before_the_next_is_made(store, digits, monkeypatch, capsys):
+    """On a line of its own; and Ctrl-C reaches the parent alone."""
+    store.write_text(line(1).strip())
+
+    def imap_unordered(train, jobs):
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        yield json.loads(line(2))
+        assert store.read_text() == line(1) + line(2)
+        raise KeyboardInterrupt
+
+    def pool(processes):
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        first = f"1 runs, 10 epochs on {runs.NAME}, 7 runs at a time\n"
+        assert (processes, capsys.readouterr().out) == (7, first)
+        return MagicMock(imap_unordered=imap_unordered)
+
+    monkeypatch.setattr(runs, "get_context", lambda how: Mock(Pool=pool))
+    with pytest.raises(SystemExit, match="^Interrupted: the finished runs are kept$"):
+        runs.make([JOB], 7)
+
+
+def test_a_process_makes_what_is_missing(tiny_mnist, tmp_path):
     shutil.copytree(tiny_mnist, tmp_path / "dataset" / "mnist")
-    shutil.copytree(EXPERIMENTS, tmp_path / "experiments")
+    shutil.copytree(FOLDER, tmp_path / "experiments")
     for script in SCRIPTS:
         shutil.copy(ROOT / f"{script}.py", tmp_path)
     store = tmp_path / "experiments" / "runs.jsonl"
-    before = line("ResNet", seed=1, gradient=1.0) + line("GoogLeNet", wrong=[])
-    store.write_text(before)
-    flags = ["--train", "--seeds", "2", "--processes", "2"]
-    command = [sys.executable, "experiments/errors.py", *flags]
+    store.write_text(line(0, ["depth"]))
+    command = [sys.executable, "experiments/errors.py", "--processes", "1"]
     pipes = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 300}
-    done = subprocess.run(command, check=False, **pipes)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("ResNet")
-    assert "| 2, CPU" in done.stdout
-    made = store.read_text()[len(before) :].splitlines()
-    assert store.read_text().startswith(before)
-    assert sorted(json.loads(run)["seed"] for run in made) == [0, 1]
-    # A run is made again with all that was measured of it.
-    keys = runs.FIELDS | {"wrong", "gradient"}
-    assert all(keys <= json.loads(run).keys() for run in made)
+    done = subprocess.run([*command, "--train", "1"], check=False, **pipes)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ", 1 runs at a time\n[1/1] ResNet, seed 0: [" in done.stdout
+    assert f"\nerrors\n| 1, {runs.NAME} | " in done.stdout
+    before, new = map(json.loads, store.read_text("utf-8").splitlines())
+    assert new.keys() == runs.KEYS
+    assert new["measured"].keys() == {"depth", "errors"}
+    keys = runs.KEYS - {"losses", "accuracies", "measured", "torch"}
+    assert all(new[key] == before[key] for key in keys)
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_sample_gives_neither_run_nor_picture(name, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "DATA", tmp_path / "empty")
+BAD = [b"half a li", b"[1, 2]", b"5", b'{"network": "ResNet"}', b"\xff\xfe{", b"\n{}"]
+
+
+def test_a_fault_ends_in_one_line(store, tmp_path, monkeypatch, capsys):
+    def ends(call, why):
+        with pytest.raises(SystemExit, match=f"^[^\n]*{why}[^\n]*$"):
+            call()
+
+    read = partial(runs.read, RESNET)
+    ends(read, "^ResNet, lr 0.01: no run is kept; --train makes it")
+    for flags in ("--processes=0", "--train=-1"):
+        monkeypatch.setattr(sys, "argv", ["x", flags])
+        ends(partial(runs.main, runs.command_line(""), {}, dict), "2")
+        assert "error: need --processes" in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr(runs, "DATA", tmp_path / "empty")  # so that there is a sample
     monkeypatch.setattr(runs, "load", runs.load.__wrapped__)
-    drawn, needs = [], {"match": "^This needs the full MNIST in [^\n]*$"}
-    with pytest.raises(SystemExit, **needs):
-        start(EXPERIMENTS / f"{name}.py", "--train", drawn=drawn)
-    assert store.read_text() == ""
-    if name in NEED_DIGITS:
-        monkeypatch.setattr(runs, "RUNS", EXPERIMENTS / "runs.jsonl")
-        with pytest.raises(SystemExit, **needs):
-            start(EXPERIMENTS / f"{name}.py", drawn=drawn)
-    assert drawn == []
+    monkeypatch.setattr(runs, "get_context", None)
+    for make in (partial(runs.make, [JOB], 1), partial(runs.train, JOB)):
+        ends(make, "This needs the full MNIST in ")
+    assert not store.exists()
+    for text in BAD:
+        store.write_bytes(line().encode() + text)
+        ends(read, "runs.jsonl, line 2 is not a run: ")
+    store.write_bytes(b"\xef\xbb\xbf" + line().encode())  # an editor's mark is read
+    assert read() == {"ResNet": [json.loads(line())]}
 
 
-@pytest.mark.parametrize("text", ["half a li", "[1, 2]", '{"network": "ResNet"}'])
-def test_a_line_that_is_no_run_is_named(text, store):
-    store.write_text(line("ResNet") + text)
-    with pytest.raises(SystemExit, match=r"runs\.jsonl, line 2 is not a run: [^\n]*$"):
-        runs.by_device("ResNet", 10, 0.01)
+def test_figures_are_those_of_a_textbook_and_of_the_notes():
+    a, b = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]
+    assert runs.spread(a) == "2.00 ± 1.00"
+    assert runs.difference(b, a) == "+2.17 (-2.60 to +6.93)"  # as SciPy's ttest_ind
+    nets = [json.loads(line(accuracies=[last])) for last in (79.99, 80.0, 80.0)]
+    assert [runs.cell(nets), runs.cell(nets[1:])] == ["2 of 3 learn", "80.00 ± 0.00"]
+    papers = list(depth.ERRORS.items())[:16]
+    sums = [zlib.crc32(repr(x).encode()) for x in (lecture.PRINTED, papers)]
+    assert sums == [481630147, 1508797699]
+    notes = ROOT.parent / "shared" / "notes.txt"
+    if notes.exists():
+        printed = re.findall(r"\n\[.*\] loss: 0\.(\d+)", notes.read_text("utf-8"))
+        losses = " ".join(lecture.PRINTED.values()).split()
+        assert [loss.zfill(3) for loss in losses] == printed
 
 
-def test_ctrl_c_loses_only_the_runs_in_progress(store, few_digits, monkeypatch):
-    def imap_unordered(train, jobs):
-        yield json.loads(line("ResNet"))
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("name", MEASURED)
+def test_measuring_leaves_the_net_as_it_was(name, digits, monkeypatch):
+    found, (images, labels) = own_digit.load_digits(), digits[1]
+    few = SimpleNamespace(images=found.images[:9], target=found.target[:9])
+    monkeypatch.setattr(own_digit, "load_digits", lambda: few)
+    monkeypatch.setattr(own_digit, "test_sets", own_digit.test_sets.__wrapped__)
+    plan = import_module(name).PLAN.values()
+    [build, *_] = next(group for group in plan if group.measure).networks.values()
+    net = build()
+    answers = net(images[::5]).argmax(dim=1)
+    digits[1] = images[::50], labels[::50]
+    if name == "own_digit":  # let the net be right
+        digits[1] = images[::5], answers
+    before = copy.deepcopy(list(net.parameters()))
+    found = import_module(name).measure(net, *digits)
+    assert json.loads(json.dumps(found)) == found
+    assert all(map(torch.equal, net.parameters(), before))
+    if name == "own_digit":
+        white = (1 - 2 * 0.1307) / 0.3081 - images[::5]
+        assert found["changed"][:2] == [100, resnet_mnist.test(net, white, answers)]
 
-    context = MagicMock()
-    context.return_value.Pool.return_value.imap_unordered = imap_unordered
-    monkeypatch.setattr(runs, "get_context", context)
-    with pytest.raises(SystemExit, match="Interrupted: the finished runs are kept"):
-        runs.make([("ResNet", None, 0)], 1)
-    assert store.read_text() == line("ResNet")
+
+def test_derivative(digits):
+    net, (images, labels) = resnet_mnist.Net(), [part[::50] for part in digits[1]]
+    found = import_module("derivative").measure(net, None, (images, labels))
+    x, steps, stages = images, [], ((net.conv1, net.rblock1), (net.conv2, net.rblock2))
+    for i, (conv, block) in enumerate(stages):
+        x = net.mp(F.relu(conv(x)))
+        inner = block.conv1(x)
+        steps += [x, x + block.conv2(F.relu(inner))]
+        x = F.relu(steps[-1])
+        steps.append(x)
+        # From x_i to y_i: the products of the two kernels' weights on each way.
+        kernel = block.conv2.weight * block.conv1.weight.transpose(0, 1).flip(2, 3)
+        diagonal = F.conv2d((inner > 0).float(), kernel, padding=1)
+        assert found["least"][i] == approx(diagonal.min().item(), abs=0.001)
+        negative = 100 * (diagonal < 0).float().mean().item()
+        assert found["negative"][i] == approx(negative, abs=0.1)
+    loss = F.cross_entropy(net.fc(x.flatten(1)), labels, reduction="sum")
+    norms = [g.flatten(1).norm(dim=1) for g in torch.autograd.grad(loss, steps)]
+    for i, (before, after) in enumerate(((0, 1), (0, 2), (3, 4), (3, 5))):
+        ratios = norms[before] / norms[after]
+        figures = ratios.median(), ratios.min(), 100 * (ratios < 1).float().mean()
+        assert found["ratios"][i] == approx(list(map(float, figures)), abs=0.01)
 
 
-# Your own digit
+@torch.no_grad()
+def test_branches(digits):
+    net, images = googlenet_mnist.Net(), digits[0][0][::4]
+    net.conv1.weight.mul_(20)  # so that the answers differ
+    labels = net(images).argmax(dim=1)
+    found = branches.measure(net, (images, labels), (images, labels))
+    x = net.incep1(F.relu(net.mp(net.conv1(images))))
+    outputs = x, net.incep2(F.relu(net.mp(net.conv2(x))))
+    readers = net.conv2.weight, net.fc.weight.view(10, 88, 16)
+    for i, *parts in zip((1, 2), outputs, readers):
+        outs, weights = (part.split([16, 24, 24, 24], dim=1) for part in parts)
+        loud = [out.std(dim=0).square().mean().sqrt().item() for out in outs]
+        assert found[f"loudness {i}"] == approx(loud, abs=0.001)
+        rms = [(w.norm() / w.numel() ** 0.5).item() for w in weights]
+        assert found[f"weights {i}"] == approx(rms, abs=1e-4)
+        lost = []
+        for name in ("branch1x1", "branch5x5_2", "branch3x3_3", "branch_pool"):
+            without = copy.deepcopy(net)
+            for weight in without.get_submodule(f"incep{i}.{name}").parameters():
+                weight.zero_()
+            lost.append(100 - googlenet_mnist.test(without, images, labels))
+        assert found[f"lost {i}"] == approx(lost)
+        assert max(lost) > 0
+    net = branches.start(1, 1, 3, 1)
+    for module in (net.incep1, net.incep2):
+        a, *others = branches.loudness(net, module, digits[0][0])
+        assert [other / a for other in others] == approx([1, 3, 1], rel=1e-3)
 
 
-@pytest.mark.parametrize("paper", ["white", "black"])
-def test_a_photo_becomes_like_mnist(paper, sample):
-    for digit in sample[1][0][::100] / 255:
-        large = to_pil_image(digit if paper == "black" else 1 - digit)
-        photo = Image.new("RGB", (600, 500), paper)
-        photo.paste(large.resize((280, 280), Image.BILINEAR), (200, 30))
-        [seen] = own_digit.like_mnist(photo)
-        for side in (seen.sum(dim=1), seen.sum(dim=0)):
-            assert 13.4 < (side * torch.arange(28)).sum() / side.sum() < 14.6
-        places = (seen > 0).nonzero()
-        assert max(places.amax(dim=0) - places.amin(dim=0)) + 1 == 20
-    thin = Image.new("L", (1000, 1000), paper)
-    ink = {"white": "black", "black": "white"}[paper]
-    ImageDraw.Draw(thin).line([(300, 100), (700, 900)], fill=ink, width=5)
+def test_errors_and_first_gradient(digits):
+    net, (images, labels) = resnet_mnist.Net(), digits[0]
+    for x, y in zip(images[:64], labels[:64]):
+        F.cross_entropy(net(x[None]), y[None]).backward()
+    norm = net.conv1.weight.grad.norm().item() / 64
+    assert depth.measure(net, *digits) == approx(norm, rel=0.06)
+    answers = net(images).argmax(dim=1)
+    labels = torch.where(torch.arange(len(images)) % 99 == 98, 9 - answers, answers)
+    wrong = [[i, answers[i].item()] for i in (98, 197, 296)]
+    assert import_module("errors").measure(net, None, (images, labels)) == wrong
+
+
+def test_the_first_gradients_of_the_store_are_measured_again(full_mnist):
+    for group in (depth.PLAN["gradient", 1], depth.PLAN["gradient", 4]):
+        for name, [run] in runs.read(group).items():
+            found = runs.train(runs.Job(name, 0, group, ["depth"]))["measured"]
+            if "dropout" not in name:  # which drops other pixels on another CPU
+                assert found["depth"] == approx(run["measured"]["depth"], rel=0.1), name
+
+
+def drawn(draw, file):
+    """The texts of each panel of the figure that `draw` saves in `file`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", Mock())
+        draw()
+        assert [call[0][0] for call in Figure.savefig.call_args_list] == [file]
+    panels = {axes.get_title(): axes.texts for axes in plt.gcf().axes}
+    return {name: [t.get_text() for t in texts] for name, texts in panels.items()}
+
+
+def diagram(name):
+    file = ROOT / "figures" / f"{name}.py"
+    return drawn(partial(runpy.run_path, str(file)), file.with_suffix(".png"))
+
+
+@pytest.mark.parametrize("name", pages.SCRIPTS)
+def test_a_script_draws_its_picture(name, request):
+    draw = getattr(import_module(name), "draw", None)
+    if draw and "runs.load(" in inspect.getsource(draw):
+        request.getfixturevalue("full_mnist")
+    if draw:
+        drawn(draw, FOLDER / f"{name}.png")
+
+
+@pytest.mark.parametrize("module", [googlenet_mnist, resnet_mnist])
+def test_a_diagram_is_the_forward_of_its_net(module):
+    net, *module_or_block = diagram(module.NAME.lower()).values()
+    forward = inspect.getsource(module.Net.forward)
+    shapes = [text for text in net if text.startswith("(N")]
+    assert shapes == re.findall(r"# (\(N, .*\))", forward)
+    step = r"conv\d|mp|relu|incep\d|rblock\d|flatten|fc"
+    steps = [re.findall(step, text)[::-1] for text in forward.splitlines()]
+    texts = " ".join(net).lower().replace("max pool", "mp")
+    assert re.findall(step, texts) == [*chain(*steps)]
+    convs = [m for m in module.Net().modules() if isinstance(m, torch.nn.Conv2d)]
+    kernels = [str(conv.kernel_size[0]) for conv in convs]
+    found = re.findall(r"conv\d? (\d)×\1", " ".join(chain(net, *module_or_block)))
+    assert found == kernels[: len(found)]
+
+
+class Operations(TorchFunctionMode):
+    """Notes what is computed, in the words of the diagrams."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        words = {"batch_norm": "BN", "relu": "ReLU", "dropout": "dropout"}
+        name, self.found = function.__name__, getattr(self, "found", [])
+        if name == "conv2d":
+            words[name] = "conv {2}×{3}".format(*args[1].shape)
+        self.found += [words[name]] if name in words else []
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_panel_shows_what_its_block_computes():
+    def branch_first(operation):
+        return operation in ("conv 1×1", "dropout")
+
+    panels = diagram("block_diagrams")
+    assert list(panels) == list(BLOCKS)
+    for name, texts in panels.items():
+        layers = {"layers": 1} if name == "dense" else {}  # "four times more"
+        with Operations() as operations:
+            BLOCKS[name](16, **layers)(torch.randn(2, 16, 4, 4))
+        words = re.findall(r"conv \d×\d|BN|ReLU|dropout", " ".join(texts))
+        true = sorted(operations.found, key=branch_first)
+        assert sorted(words, key=branch_first) == true, name
+
+
+def photo(*more):
+    """A 7 on white paper, with other black lines (points, width)."""
+    seven = Image.new("L", (400, 300), "white")
+    for points, width in (([(150, 70), (250, 70), (190, 230)], 16), *more):
+        ImageDraw.Draw(seven).line(points, fill="black", width=width)
+    return seven
+
+
+def test_a_photo_becomes_like_mnist():
+    [seen] = own_digit.like_mnist(photo())
+    for side in (seen.sum(dim=1), seen.sum(dim=0)):
+        assert (side * torch.arange(28)).sum() / side.sum() == approx(14, abs=0.6)
+    assert seen.sum(dim=1).count_nonzero() == 20  # it is higher than wide
+    thin = Image.new("L", (1000, 1000), "black")
+    ImageDraw.Draw(thin).line([(300, 100), (700, 900)], fill="white", width=5)
     assert own_digit.like_mnist(thin).max() == 1
+    turned, shadow = photo().transpose(Image.ROTATE_90), Image.new("L", (400, 300), 255)
+    turned.getexif()[274] = 6  # to be turned clockwise
+    shadow.paste(140, (206, 0, 400, 300))
+    around = photo(([(0, 290), (400, 290)], 21), ([(50, 50), (53, 53)], 5))
+    shaded = ImageChops.multiply(photo(), shadow)
+    for same in (turned, shaded, around, ImageChops.invert(photo())):
+        assert (own_digit.like_mnist(same) - seen).abs().mean() < 0.02
+    with pytest.raises(ValueError, match="more than one"):
+        own_digit.like_mnist(photo(([(330, 70), (330, 230)], 16)))
 
 
 def test_a_photo_is_answered_or_one_line_says_why_not(tmp_path, monkeypatch, capsys):
-    checkpoint, photo = tmp_path / "resnet_mnist.pt", tmp_path / "photo.png"
-    monkeypatch.setattr(own_digit, "CHECKPOINT", checkpoint)
-    net = resnet_mnist.Net()
-    weights = net.state_dict()
-    torch.save({"state_dict": weights}, checkpoint)
-    whole, paper = checkpoint.read_bytes(), Image.new("L", (50, 50), "white")
+    net, file = resnet_mnist.Net(), tmp_path / "photo.png"
+    monkeypatch.setattr(own_digit, "CHECKPOINT", tmp_path / "resnet_mnist.pt")
+    torch.save({"state_dict": net.state_dict()}, own_digit.CHECKPOINT)
 
     def refuses(why):
         with pytest.raises(SystemExit, match=f"^[^\n]*{why}[^\n]*$"):
-            own_digit.show_answer(photo)
+            own_digit.show_answer(file)
 
     refuses("No such file")
-    photo.write_bytes(b"\0\0\0\x18ftypheic")
-    refuses("save it as JPEG or PNG")
-    paper.save(photo)
-    refuses("there is no digit in it")
-    ImageDraw.Draw(paper).line([(20, 10), (25, 40)], fill="black", width=3)
-    paper.save(photo)
-    own_digit.show_answer(photo)
-    seen = (own_digit.like_mnist(paper) - 0.1307) / 0.3081
-    [chances] = net(seen[None]).softmax(dim=1)
+    Image.effect_noise((400, 300), 60).save(file)  # of two chunks
+    start, end = file.read_bytes().rsplit(b"IDAT", 1)
+    for content in (start + b"I\0AT" + end, b"\0\0\0\x18ftypheic"):
+        file.write_bytes(content)
+        refuses("broken PNG" if start in content else "save it as JPEG or PNG")
+    for paper in ("white", "black", "gray"):
+        Image.new("L", (50, 50), paper).save(file)
+        refuses("there is no digit in it")
+    photo().save(file)
+    own_digit.show_answer(file)
+    [chances] = net((own_digit.like_mnist(photo())[None] - 0.1307) / 0.3081).softmax(1)
     answer = f"The net says {chances.argmax()} ({chances.max():.1%})\n"
     assert capsys.readouterr().out == answer
-    assert checkpoint.with_name("own_digit.png").exists()
-    with monkeypatch.context() as patch:
-        patch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-        refuses("exceeds limit")
-    for content in (b"", b"text", whole[: len(whole) // 2]):
-        checkpoint.write_bytes(content)
-        refuses("no checkpoint of resnet_mnist.py: run it first")
-    for content in (weights, {"state_dict": googlenet_mnist.Net().state_dict()}, [1]):
-        torch.save(content, checkpoint)
+    assert file.with_name("own_digit.png").exists()
+    other = {"state_dict": googlenet_mnist.Net().state_dict()}
+    torch.save(other, tmp_path / "other.pt")
+    for content in (b"text", (tmp_path / "other.pt").read_bytes()):
+        own_digit.CHECKPOINT.write_bytes(content)
         refuses("no checkpoint of resnet_mnist.py: run it first")

@@ -2,12 +2,14 @@
 
 import inspect
 import re
+import sys
 from functools import partial
 from itertools import groupby
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import Stream
 
 import googlenet_mnist
 import residual_variants
@@ -66,54 +68,48 @@ def test_resnet_computes_what_the_notes_do(name, batch):
 def test_shape_beside_each_step_is_true(name):
     net, shapes = NETWORKS[name](), []
     for layer in net.children():
-        layer.register_forward_hook(
-            lambda _, x, y: shapes.extend([x[0].shape, y.shape])
-        )
+        layer.register_forward_hook(lambda _, x, y: shapes.extend([*x, y]))
     net(torch.randn(7, 1, 28, 28))
-    true = [", ".join(["N", *map(str, shape[1:])]) for shape in shapes]
+    true = [", ".join(["N", *map(str, x.shape[1:])]) for x in shapes]
     written = re.findall(r"# \((N, .*)\)", inspect.getsource(net.forward))
     assert [text for text, _ in groupby(written)] == [text for text, _ in groupby(true)]
 
 
-def test_an_epoch_prints_and_returns_its_mean_losses(batch, capsys):
-    images, labels = batch[0][:1].expand(601, -1, -1, -1), batch[1][:1].expand(601)
+@pytest.mark.parametrize("name", ["ResNet", "original", "full-pre-activation", "dense"])
+def test_sixty_steps_learn_a_batch_by_heart(name, batch):
     torch.manual_seed(0)
-    net, losses = resnet_mnist.Net(), []
+    net = NETWORKS[name]()
+    means = resnet_mnist.loss_and_optimizer(net, lr=0.05, momentum=0.9)
+    for epoch in range(60):
+        resnet_mnist.train(net, *batch, *means, 64, epoch)
+    assert resnet_mnist.test(net, *batch) == 100
+
+
+def test_an_epoch_prints_and_returns_its_mean_losses(batch, monkeypatch):
+    images, labels = batch[0][:1].expand(601, -1, -1, -1), batch[1][:1].expand(601)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    stream, losses = Stream(), []
+    monkeypatch.setattr(sys, "stdout", stream)
 
     def criterion(logits, target):
         losses.append(F.cross_entropy(logits, target))
         return losses[-1]
 
-    _, optimizer = resnet_mnist.loss_and_optimizer(net, lr=1e-3, momentum=0.0)
+    _, optimizer = resnet_mnist.loss_and_optimizer(net, lr=1e-5, momentum=0.0)
     mean = resnet_mnist.train(net, images, labels, criterion, optimizer, 1, 7)
-    assert len(losses) == 601
     assert mean == pytest.approx(sum(losses).item() / 601)
     means = [sum(losses[i : i + 300]).item() / 300 for i in (0, 300)]
-    printed = re.findall(
-        r"^\[7, +(\d+)\] loss: (.*)$", capsys.readouterr().out, re.MULTILINE
-    )
-    assert printed == [("300", f"{means[0]:.3f}"), ("600", f"{means[1]:.3f}")]
-
-
-def test_a_stage_has_as_many_blocks_as_depth_says():
-    net = residual_variants.Net(BLOCKS["plain"], 3)
-    for stage, channels in ((net.rblock1, 16), (net.rblock2, 32)):
-        assert [type(block) for block in stage] == [BLOCKS["plain"]] * 3
-        assert all(block.conv2.out_channels == channels for block in stage)
-
-
-def multiplications(pixels, *convs):
-    return pixels * sum(conv.weight.numel() for conv in convs)
+    lines = [f"[7, {n:5}] loss: {x:.3f}\n" for n, x in zip((300, 600), means)]
+    assert stream.flushed == "".join(lines)
 
 
 def test_a_1x1_convolution_saves_in_the_example_and_in_incep2_alone():
     """README's figures. One multiplication for each weight and pixel."""
-    conv, net = torch.nn.Conv2d, googlenet_mnist.Net()
-    assert multiplications(28 * 28, conv(192, 32, 5)) == 120_422_400
-    assert multiplications(28 * 28, conv(192, 16, 1), conv(16, 32, 5)) == 12_443_648
-    for m, pixels, alone, reduced in (
-        (net.incep1, 12 * 12, 864_000, 1_405_440),
-        (net.incep2, 4 * 4, 192_000, 158_720),
-    ):
-        assert multiplications(pixels, conv(m.branch1x1.in_channels, 24, 5)) == alone
-        assert multiplications(pixels, m.branch5x5_1, m.branch5x5_2) == reduced
+    assert 28**2 * 32 * 192 * 5**2 == 120_422_400
+    assert 28**2 * (16 * 192 + 32 * 16 * 5**2) == 12_443_648
+    net = googlenet_mnist.Net()
+    rows = [(net.incep1, 12, 864_000, 1_405_440), (net.incep2, 4, 192_000, 158_720)]
+    for module, side, alone, reduced in rows:
+        one, two = module.branch5x5_1.weight, module.branch5x5_2.weight
+        assert side**2 * len(two) * one.shape[1] * 5**2 == alone
+        assert side**2 * (one.numel() + two.numel()) == reduced
