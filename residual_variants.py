@@ -391,7 +391,7 @@ def parse_command_line(parser, argv):
     parser.add_argument("--out", type=Path, default="results", help="folder of results")
     parser.add_argument("--device", choices=names, default=names[0], help="to train on")
     this_file = globals().get("__file__", "")  # a pasted script has none
-    if argv is None and not this_file.endswith(Path(sys.argv[0]).name):
+    if argv is None and Path(this_file).name != Path(sys.argv[0]).name:
         argv = []  # started elsewhere: a notebook's or a console's own flags
     args = parser.parse_args(argv)
     if args.epochs < 1 or not (1 <= args.batch_size <= 6e4 and 0 <= args.seed < 2**64):

@@ -336,7 +336,7 @@ def drawn(draw, file):
         patch.setattr(Figure, "savefig", Mock())
         draw()
         assert [call[0][0] for call in Figure.savefig.call_args_list] == [file]
-    panels = {axes.get_title(): axes.texts for axes in plt.gcf().axes}
+    panels = {a.get_title(): a.texts for a in plt.gcf().axes if a.get_title()}
     return {name: [t.get_text() for t in texts] for name, texts in panels.items()}
 
 
