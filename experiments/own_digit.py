@@ -82,7 +82,8 @@ def show_answer(file):
     """Print what the net says of a picture; draw what it sees and its probabilities."""
     net = load_net()
     try:
-        digit = like_mnist(Image.open(file))
+        with Image.open(file) as photo:
+            digit = like_mnist(photo)
     except Image.UnidentifiedImageError:
         sys.exit(f"{file} is no picture that can be read: save it as JPEG or PNG")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -130,8 +131,11 @@ def test_sets():
     sets = [change(images * STD + MEAN).clamp(0, 1) for change in CHANGES.values()]
     digits = load_digits()  # 1,797 of 8x8 pixels, from 0 to 16
     others = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
-    on_paper = 1 - TF.pad(TF.resize(others, [160, 160]), [60])
-    others, answers = TF.resize(others, [28, 28]), torch.tensor(digits.target)
+    on_paper = 1 - TF.pad(TF.resize(others, [160, 160], antialias=True), [60])
+    others, answers = (
+        TF.resize(others, [28, 28], antialias=True),
+        torch.tensor(digits.target),
+    )
     return {
         "changed": [(x, labels) for x in sets],
         "restored": [(restored(x), labels) for x in sets],
