@@ -132,10 +132,8 @@ def test_sets():
     digits = load_digits()  # 1,797 of 8x8 pixels, from 0 to 16
     others = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     on_paper = 1 - TF.pad(TF.resize(others, [160, 160], antialias=True), [60])
-    others, answers = (
-        TF.resize(others, [28, 28], antialias=True),
-        torch.tensor(digits.target),
-    )
+    others = TF.resize(others, [28, 28], antialias=True)
+    answers = torch.tensor(digits.target)
     return {
         "changed": [(x, labels) for x in sets],
         "restored": [(restored(x), labels) for x in sets],

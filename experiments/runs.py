@@ -132,8 +132,8 @@ def missing(plan, seeds=None):
 def make(jobs, processes):
     """Make the runs of `jobs`, several at a time, and keep each when it is finished."""
     load("cpu")  # or end here
-    epochs = sum(job.group.epochs for job in jobs)
-    print(f"{len(jobs)} runs, {epochs} epochs on {NAME}, {processes} runs at a time")
+    what = f"{len(jobs)} runs, {sum(job.group.epochs for job in jobs)} epochs on {NAME}"
+    print(f"{what}, {processes} runs at a time", flush=True)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes inherit
     pool = get_context("spawn").Pool(processes)
     signal.signal(signal.SIGINT, before)  # the parent takes Ctrl-C
