@@ -184,9 +184,7 @@ def read(group, every_device=False):
         if not devices:
             sys.exit(f"{name}, lr {group.lr}: no run is kept; --train makes it")
         chosen = devices if every_device else [max(devices, key=len)]
-        networks[name] = [
-            of_seed[seed] for of_seed in chosen for seed in sorted(of_seed)
-        ]
+        networks[name] = [seeds[i] for seeds in chosen for i in sorted(seeds)]
     return networks
 
 
