@@ -22,7 +22,9 @@ def test_tensors_equal_the_pipeline_bit_for_bit(folder, request):
     folder = request.getfixturevalue(folder)
     steps = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
     pipeline = transforms.Compose(steps)
+    socket.setdefaulttimeout(7)
     *sets, remark = load_mnist(folder, "cpu")
+    assert socket.getdefaulttimeout() == 7  # as before
     assert remark == ""
     for train, (images, labels) in zip((True, False), sets):
         expected = datasets.MNIST(folder, train, transform=pipeline)
@@ -31,6 +33,11 @@ def test_tensors_equal_the_pipeline_bit_for_bit(folder, request):
         assert torch.equal(labels, expected.targets)
         for i in range(0, len(expected), 33):
             assert torch.equal(images[i], expected[i][0])
+
+
+def test_images_and_labels_are_on_the_device(tiny_mnist):
+    *sets, _ = load_mnist(tiny_mnist, "meta")
+    assert {part.device.type for both in sets for part in both} == {"meta"}
 
 
 def test_sample_is_split_by_class_and_disjoint(sample):

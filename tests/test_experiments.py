@@ -127,7 +127,7 @@ def test_a_run_is_what_the_script_does(places, digits, monkeypatch):
         assert (run["losses"], run["accuracies"], run["measured"]) == ([], [], {})
 
 
-def test_what_is_missing_is_made_and_the_device_with_the_most_seeds_read(store):
+def test_what_is_missing_is_made_and_the_most_seeds_are_read(store, monkeypatch):
     def missing(*lines, measure=None, seeds=None):
         store.write_text("".join(lines))
         jobs = runs.missing({"group": RESNET._replace(measure=measure)}, seeds)
@@ -143,6 +143,14 @@ def test_what_is_missing_is_made_and_the_device_with_the_most_seeds_read(store):
     assert missing() == missing(*elsewhere[:2]) == missing(*others) == every
     assert missing(line(0), line(2)) == [(1, [])]
     assert missing(*elsewhere) == missing(line(0), seeds=1) == []
+    store.write_text("")
+    rates = {lr: RESNET._replace(lr=lr, seeds=1) for lr in (0.01, 0.05)}
+    assert len(runs.missing(rates)) == 2
+    assert len(runs.missing({0: RESNET._replace(epochs=0, seeds=1)}, 5)) == 1
+    monkeypatch.setattr(sys, "argv", ["x", "--train"])
+    monkeypatch.setattr(runs, "make", Mock())
+    runs.main(runs.command_line(""), {"group": RESNET}, dict)
+    assert len(runs.make.call_args[0][0]) == 3
     # A run is made again with all that was measured of it.
     lines = line(0, ["errors"]), line(1, ["derivative"])
     again = [(0, ["derivative", "errors"]), (2, ["derivative"])]
@@ -156,9 +164,10 @@ def test_what_is_missing_is_made_and_the_device_with_the_most_seeds_read(store):
 def test_a_run_is_kept_before_the_next_is_made(store, digits, monkeypatch, capsys):
     """On a line of its own; and Ctrl-C reaches the parent alone."""
     store.write_text(line(1).strip())
+    before = signal.getsignal(signal.SIGINT)
 
     def imap_unordered(train, jobs):
-        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) == before
         yield json.loads(line(2))
         assert store.read_text() == line(1) + line(2)
         raise KeyboardInterrupt
@@ -256,6 +265,15 @@ def test_measuring_leaves_the_net_as_it_was(name, digits, monkeypatch):
     assert all(map(torch.equal, net.parameters(), before))
     if name == "own_digit":
         white = (1 - 2 * 0.1307) / 0.3081 - images[::5]
+        (as_is, _), _, (right, _), *_ = own_digit.test_sets()["restored"]
+        assert (right - as_is).abs().max() < 0.01
+        change, bar = own_digit.CHANGES, torch.zeros(1, 1, 28, 28)
+        bar[..., 9:19, 11:17] = 1
+        for n in (2, 4, 6):
+            assert torch.equal(change[f"{n} pixels to the right"](bar), bar.roll(n, 3))
+        for n in (0.6, 1.4):
+            area = change[f"scaled to {n}"](bar).sum() / 60
+            assert area == approx(n**2, rel=0.15)
         assert found["changed"][:2] == [100, resnet_mnist.test(net, white, answers)]
 
 
@@ -288,7 +306,7 @@ def test_branches(digits):
     net, images = googlenet_mnist.Net(), digits[0][0][::4]
     net.conv1.weight.mul_(20)  # so that the answers differ
     labels = net(images).argmax(dim=1)
-    found = branches.measure(net, (images, labels), (images, labels))
+    found = branches.measure(net, (images, None), (images, labels))
     x = net.incep1(F.relu(net.mp(net.conv1(images))))
     outputs = x, net.incep2(F.relu(net.mp(net.conv2(x))))
     readers = net.conv2.weight, net.fc.weight.view(10, 88, 16)
@@ -306,7 +324,15 @@ def test_branches(digits):
             lost.append(100 - googlenet_mnist.test(without, images, labels))
         assert found[f"lost {i}"] == approx(lost)
         assert max(lost) > 0
+    torch.manual_seed(0)
     net = branches.start(1, 1, 3, 1)
+    torch.manual_seed(0)
+    as_ever = googlenet_mnist.Net()
+    powers = []
+    for net_of in (net, as_ever):
+        loud = branches.loudness(net_of, net_of.incep1, digits[0][0])
+        powers.append(sum(c * a**2 for c, a in zip(branches.CHANNELS, loud)))
+    torch.testing.assert_close(*powers, rtol=1e-3, atol=0)
     for module in (net.incep1, net.incep2):
         a, *others = branches.loudness(net, module, digits[0][0])
         assert [other / a for other in others] == approx([1, 3, 1], rel=1e-3)
@@ -384,6 +410,19 @@ class Operations(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
+def test_the_branches_of_the_inception_diagram():
+    text = " ".join(diagram("googlenet")["InceptionA(C)"])
+    assert " + ".join(map(str, branches.CHANNELS)) in text
+    _, *parts = text.split(" branch")
+    convs = dict(googlenet_mnist.InceptionA(10).named_children())
+    for part in parts:
+        name = "branch" + part.split()[0]
+        own = [c for n, c in convs.items() if n.startswith(name)]
+        assert re.findall(r"conv (\d)", part) == [str(c.kernel_size[0]) for c in own]
+        numbers = re.findall(r" (\d\d)(?= |$)", part)
+        assert numbers == [str(c.out_channels) for c in own]
+
+
 def test_a_panel_shows_what_its_block_computes():
     def branch_first(operation):
         return operation in ("conv 1×1", "dropout")
@@ -397,6 +436,13 @@ def test_a_panel_shows_what_its_block_computes():
         words = re.findall(r"conv \d×\d|BN|ReLU|dropout", " ".join(texts))
         true = sorted(operations.found, key=branch_first)
         assert sorted(words, key=branch_first) == true, name
+        equation, text = BLOCKS[name].__doc__.split(". ")[0], " ".join(texts)
+        for part, box in (("+", "+"), ("(1 - g)", "× (1 − g)"), ("0.5", "× 0.5")):
+            assert (part in equation) == (box in text), name
+        if "+" in texts:  # what comes after the sum
+            outer = equation.partition("x")[0].replace("relu", "ReLU")
+            after = re.findall("BN|ReLU", text.partition("+")[2])
+            assert after[::-1] == re.findall("BN|ReLU", outer), name
 
 
 def photo(*more):
@@ -428,6 +474,7 @@ def test_a_photo_becomes_like_mnist():
 
 def test_a_photo_is_answered_or_one_line_says_why_not(tmp_path, monkeypatch, capsys):
     net, file = resnet_mnist.Net(), tmp_path / "photo.png"
+    assert own_digit.CHECKPOINT == ROOT / "results" / f"{resnet_mnist.FILE}.pt"
     monkeypatch.setattr(own_digit, "CHECKPOINT", tmp_path / "resnet_mnist.pt")
     torch.save({"state_dict": net.state_dict()}, own_digit.CHECKPOINT)
 

@@ -83,6 +83,8 @@ def test_sixty_steps_learn_a_batch_by_heart(name, batch):
     for epoch in range(60):
         resnet_mnist.train(net, *batch, *means, 64, epoch)
     assert resnet_mnist.test(net, *batch) == 100
+    one_wrong = torch.cat([9 - batch[1][:1], batch[1][1:]])
+    assert resnet_mnist.test(net, batch[0], one_wrong) == 98.44  # of 64
 
 
 def test_an_epoch_prints_and_returns_its_mean_losses(batch, monkeypatch):

@@ -44,6 +44,8 @@ def prose(text):
 
 def test_the_tables_are_what_the_scripts_write():
     assert pages.written() == dict(zip(pages.PAGES, (README, PAGE)))
+    for table in re.findall(r"(?:^\|.*\n)+", README + PAGE, re.MULTILINE):
+        assert len({row.count("|") for row in table.splitlines()}) == 1, table
     names = [name for _, name, _ in pages.TABLE.findall(PAGE)]
     assert len({*names}) == len(names) == len(re.findall(r"^\|-", PAGE, re.MULTILINE))
     assert sorted(re.findall(r"^## `(\w+)\.py`$", PAGE, re.MULTILINE)) == pages.SCRIPTS
@@ -99,6 +101,15 @@ def test_a_command_is_one_that_the_script_takes(command, monkeypatch):
     monkeypatch.setattr(sys, "argv", [file, *flags.split()])
     with pytest.raises(SystemExit, match="parsed"):
         runpy.run_path(str(ROOT / file.replace("NAME", "lecture")), run_name="__main__")
+
+
+def test_the_files_that_the_page_names_are_there():
+    lists = re.findall(r"-(?:r|-with-requirements) ([\w/]+\.\w+)", README)
+    assert all((ROOT / name).exists() for name in lists)
+    names = sorted(name for name, _ in resnet_mnist.datasets.MNIST.resources)
+    assert all(sorted(re.findall(r"`([\w-]+\.gz)`", part)) == names for part in PARTS)
+    raw = {*re.findall(r"`(\S*MNIST/raw)`", README)}
+    assert raw == {"MNIST/raw", "dataset/mnist/MNIST/raw"}
 
 
 OWN = ["MNIST could not be loaded", "The loss is nan in epoch 1", "need --lr above 0"]

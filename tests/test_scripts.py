@@ -114,11 +114,13 @@ def test_a_run_stopped_in_its_fourth_epoch_leaves_the_third(
         return next(accuracies)
 
     monkeypatch.setattr(torch, "randperm", start_of_an_epoch)
+    monkeypatch.setattr(module, "time", Mock(perf_counter=iter(range(99)).__next__))
     monkeypatch.setattr(module, "test", test)
     monkeypatch.setattr(sys, "stdout", stream)
     with pytest.raises(KeyboardInterrupt):
         module.main(["--data", os.path.relpath(tiny_mnist)])
     assert (stream.written.splitlines(), files(out)) == seen[3]  # and nothing more
+    assert len(plt.get_fignums()) == 1  # one window, not one an epoch
 
     block = "_constant-scaling" if module is residual_variants else ""
     plot, checkpoint = f"{module.FILE}.png", f"{module.FILE}{block}.pt"
@@ -130,6 +132,7 @@ def test_a_run_stopped_in_its_fourth_epoch_leaves_the_third(
     for epoch, best, (lines, now) in zip((1, 2, 3), (0, 1, 1), then):
         assert lines[:-1] == before
         assert re.fullmatch(EPOCH.format(epoch, 10), lines[-1])
+        assert lines[-1].endswith("(1.0 s)")  # of this epoch alone
         assert now.keys() == {plot, checkpoint}
         assert now[plot] != there.get(plot)
         saved = torch.load(io.BytesIO(now[checkpoint]), weights_only=True)
@@ -206,6 +209,8 @@ def test_the_curves_are_those_of_the_notes():
 @pytest.mark.parametrize("module", MODULES)
 def test_defaults_are_those_of_readme(module, monkeypatch, capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f" {FIRST[0]} parameters " in readme
+    assert re.search(EPOCH.format(1, 10), readme)
     table = dict(re.findall(r"\n\| `--([a-z-]+)` \| `?([\w./]+)`? \|", readme))
     with pytest.raises(SystemExit, match="^0$"):
         module.main(["--help"])
