@@ -63,8 +63,8 @@ def tables():
         for i in (0, 9):
             row += [runs.extent([run["losses"][i] for run in nets], ".3f")]
             row += [f"{notes(name)['losses'][i]:.3f}"]
-        epochs = outside(name, nets, "losses")
-        losses.append([*row, f"{len(epochs)} ({', '.join(map(str, epochs))})"])
+        epochs = map(str, outside(name, nets, "losses"))
+        losses.append([*row, ", ".join(epochs) or "none"])
     for pair in PAIRS:
         epochs = [list(zip(*(r["accuracies"] for r in found[name]))) for name in pair]
         gains = [difference(*(e[i] for e in epochs)) for i in (0, 9)]
