@@ -6,11 +6,13 @@ from statistics import mean
 import matplotlib.pyplot as plt
 import runs
 import torch
+from cells import difference, finals, heat_map, origin, spread
 from small_gain import NETWORKS
 
 from googlenet_mnist import Net, test
 
-BRANCHES, CHANNELS = ["1×1", "5×5", "3×3", "pool"], [16, 24, 24, 24]
+BRANCHES = ["1×1", "5×5", "3×3", "pool"]
+CHANNELS = [16, 24, 24, 24]
 
 
 @torch.no_grad()
@@ -26,7 +28,8 @@ def loudness(net, module, images):
 @torch.no_grad()
 def start(*aims):
     """A GoogLeNet whose branches start as loud as `aims` says, its modules as ever."""
-    net, (images, _) = Net(), runs.load("cpu")[0]
+    net = Net()
+    images, _ = runs.load("cpu")[0]
     for module in (net.incep1, net.incep2):
         stds = loudness(net, module, images)
         power = sum(c * std**2 for c, std in zip(CHANNELS, stds))
@@ -57,50 +60,81 @@ PLAN = {
 @torch.no_grad()
 def measure(net, train_set, test_set):
     """Of each module: points lost without a branch, rms of its readers, its loudness."""
-    whole, found = test(net, *test_set), {}
+    whole = test(net, *test_set)
+    found = {}
     for i, weight in (1, net.conv2.weight), (2, net.fc.weight.view(10, 88, 16)):
-        weights, lost = [], []
+        weights = []
+        lost = []
         for part in weight.detach().split(CHANNELS, dim=1):
             saved = part.clone()
             weights.append(round(saved.square().mean().sqrt().item(), 4))
             part.zero_()  # a view, so that it is zero in the net
             lost.append(round(whole - test(net, *test_set), 2))
             part.copy_(saved)
-        loud = loudness(net, getattr(net, f"incep{i}"), train_set[0])
-        found.update({f"weights {i}": weights, f"lost {i}": lost})
-        found[f"loudness {i}"] = [round(std.item(), 3) for std in loud]
+        stds = loudness(net, getattr(net, f"incep{i}"), train_set[0])
+        found[f"weights {i}"] = weights
+        found[f"lost {i}"] = lost
+        found[f"loudness {i}"] = [round(std.item(), 3) for std in stds]
     return found
 
 
-def places(key, nets):
-    """In how many nets each branch has the largest value."""
-    values = [run["measured"]["branches"][key] for run in nets]
-    firsts = [max(range(4), key=of_net.__getitem__) for of_net in values]
-    counts = [(firsts.count(i), branch) for i, branch in enumerate(BRANCHES)]
-    return firsts, ", ".join(f"{branch} {n}" for n, branch in counts if n)
+def measured(nets, key):
+    """For each net what was measured of its four branches."""
+    return [run["measured"]["branches"][key] for run in nets]
 
 
-def lost(nets):
-    """The points that the nets lose without each branch of incep1, then of incep2."""
-    of_nets = [run["measured"]["branches"] for run in nets]
-    return list(zip(*(found["lost 1"] + found["lost 2"] for found in of_nets)))
+def points_lost(nets):
+    """Mean and standard deviation of the points lost, without each branch in turn."""
+    modules = [zip(*measured(nets, f"lost {i}")) for i in (1, 2)]
+    return [values for branches in modules for values in branches]
+
+
+def points():
+    """Accuracy, and the points lost without each branch of incep1, then of incep2."""
+    rows, found = [], runs.read(PLAN["trained"])
+    for name, nets in found.items():
+        gain = difference(nets, found["GoogLeNet"])
+        lost = [spread(values) for values in points_lost(nets)]
+        rows.append([name, origin(nets), spread(finals(nets)), gain, *lost])
+    return rows
+
+
+def largest(values):
+    """The place of the largest value, the first of equals."""
+    return values.index(max(values))
+
+
+def counts(places):
+    """How many of the nets have each branch in the first place."""
+    found = [(branch, places.count(i)) for i, branch in enumerate(BRANCHES)]
+    return ", ".join(f"{branch} {count}" for branch, count in found if count)
+
+
+def which():
+    """In how many nets each branch has the largest weights, and costs most points."""
+    rows = []
+    for name, nets in runs.read(PLAN["trained"]).items():
+        for i in (1, 2):
+            heaviest = [largest(weights) for weights in measured(nets, f"weights {i}")]
+            missed = [largest(lost) for lost in measured(nets, f"lost {i}")]
+            same = sum(a == b for a, b in zip(heaviest, missed))
+            row = [name, f"incep{i}", counts(heaviest), counts(missed)]
+            rows.append([*row, f"{same} of {len(nets)}"])
+    return rows
+
+
+def loud():
+    """How loud the branches of each module are before training."""
+    [nets] = runs.read(PLAN["untrained"]).values()
+    return [[f"incep{i}", *measured(nets, f"loudness {i}")[0]] for i in (1, 2)]
 
 
 def tables():
-    points, firsts, found = [], [], runs.read(PLAN["trained"])
-    for name, nets in found.items():
-        cells = [runs.origin(nets), runs.spread(runs.last(nets))]
-        cells.append(runs.difference(runs.last(nets), runs.last(found["GoogLeNet"])))
-        points.append([name, *cells, *map(runs.spread, lost(nets))])
-        for i in (1, 2):
-            heaviest, weights = places(f"weights {i}", nets)
-            missed, most = places(f"lost {i}", nets)
-            same = sum(a == b for a, b in zip(heaviest, missed))
-            firsts.append([name, f"incep{i}", weights, most, f"{same} of {len(nets)}"])
-    [[run, *_]] = runs.read(PLAN["untrained"]).values()
-    found = run["measured"]["branches"]
-    loud = [[f"incep{i}", *found[f"loudness {i}"]] for i in (1, 2)]
-    return {"branches": points, "branches: which": firsts, "branches: loudness": loud}
+    return {
+        "branches": points(),
+        "branches: which": which(),
+        "branches: loudness": loud(),
+    }
 
 
 def draw():
@@ -108,9 +142,9 @@ def draw():
     figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
     columns = [f"incep{i}\n{branch}" for i in (1, 2) for branch in BRANCHES]
     names = [f"{name} ({len(nets)} seeds)" for name, nets in found.items()]
-    shades = [list(map(mean, lost(nets))) for nets in found.values()]
-    texts = [[f"{round(x, 1) + 0.0:.1f}" for x in values] for values in shades]
-    runs.heat_map(axes, texts, shades, names, columns, cmap="Reds", vmin=0, vmax=60)
+    means = [[mean(values) for values in points_lost(nets)] for nets in found.values()]
+    texts = [[f"{round(x, 1) + 0.0:.1f}" for x in line] for line in means]  # no -0.0
+    heat_map(axes, texts, means, names, columns, cmap="Reds", vmin=0, vmax=60)
     axes.set_title("points of accuracy lost without a branch, after five epochs")
     figure.savefig(runs.EXPERIMENTS / "branches.png", dpi=90)
 

@@ -7,7 +7,8 @@ from statistics import mean
 import matplotlib.pyplot as plt
 import runs
 import torch.nn.functional as F
-from runs import Runs, cell
+from cells import cell, heat_map, learns, origin
+from runs import Runs
 from torch import nn
 
 from residual_variants import BLOCKS, Net
@@ -31,10 +32,20 @@ ERRORS = {  # the papers' on CIFAR-10 (%), of ResNet-110 and DenseNet-40; see RE
     "dense": "5.24; 7.00 without augmentation",
 }
 # These end with the sum, or a ReLU of it, so that no BN stands before fc.
-SUMS = ["original-bn", "relu-before-addition", "relu-only-pre-activation"]
-SUMS += ["full-pre-activation"]
+SUMS = [
+    "original-bn",
+    "relu-before-addition",
+    "relu-only-pre-activation",
+    "full-pre-activation",
+]
 # With 16 blocks these fail at lr 0.01 though their gradient does not vanish.
-SLOW = ["plain-he", "dropout-shortcut", "plain-bn", *SUMS[:2]]
+SLOW = [
+    "plain-he",
+    "dropout-shortcut",
+    "plain-bn",
+    "original-bn",
+    "relu-before-addition",
+]
 
 
 def he(depth):
@@ -59,11 +70,14 @@ def at_depth(depth, names=tuple(NETWORKS)):
     return {f"{name}{suffix}": partial(NETWORKS[name], depth) for name in names}
 
 
+LAST = "last BN and ReLU"
 ENDS = {
-    f"{name}-depth-16, last BN and ReLU": partial(last_activation, BLOCKS[name], 16)
+    f"{name}-depth-16, {LAST}": partial(last_activation, BLOCKS[name], 16)
     for name in SUMS
 }
-DEPTHS, GRADIENT_DEPTHS, CLIPS = (1, 4, 16), (1, 2, 4, 8, 16), (None, 1)
+DEPTHS = (1, 4, 16)
+GRADIENT_DEPTHS = (1, 2, 4, 8, 16)
+CLIPPED = [(lr, clip) for lr in (0.01, 0.1) for clip in (None, 1)]
 PLAN = {depth: Runs(at_depth(depth), epochs=1, seeds=4) for depth in DEPTHS}
 PLAN["sums"] = Runs(at_depth(16, SUMS), epochs=1)
 PLAN["ends"] = Runs(ENDS, epochs=1)
@@ -71,9 +85,8 @@ PLAN["slow"] = Runs(at_depth(16, SLOW), epochs=1, lr=0.001, seeds=4)
 for depth in GRADIENT_DEPTHS:
     untrained = Runs(at_depth(depth), epochs=0, measure="depth", seeds=1)
     PLAN["gradient", depth] = untrained
-for lr in (0.01, 0.1):
-    for clip in CLIPS:
-        PLAN[lr, clip] = Runs(at_depth(16, ["plain-bn"]), 1, lr, clip, seeds=4)
+for lr, clip in CLIPPED:
+    PLAN[lr, clip] = Runs(at_depth(16, ["plain-bn"]), 1, lr, clip, seeds=4)
 
 
 def measure(net, train_set, test_set):
@@ -84,79 +97,117 @@ def measure(net, train_set, test_set):
     return float(f"{net.conv1.weight.grad.norm():.1e}")
 
 
-def each(nets):
-    """The accuracy (%) of each run."""
-    return ", ".join(f"{a:.2f}" for run in nets for a in run["accuracies"] or [nan])
+def of_blocks(key):
+    """{name in NETWORKS: its runs} of a group of the plan."""
+    found = runs.read(PLAN[key])
+    return {run_name.partition("-depth-")[0]: nets for run_name, nets in found.items()}
 
 
-def of_names(key):
-    """The runs of each network of a group of the plan, in its order."""
-    return list(runs.read(PLAN[key]).values())
+def learned():
+    """Accuracy, or how many learn, at each depth, and with 16 blocks what helps."""
+    at = {depth: of_blocks(depth) for depth in DEPTHS}
+    slow = of_blocks("slow")
+    ends = of_blocks("ends")
+    rows = []
+    for name in NETWORKS:
+        row = [f"`{name}`", origin(at[16][name])]
+        row += [cell(at[depth][name]) for depth in DEPTHS]
+        row.append(cell(slow[name]) if name in slow else "")
+        row.append(cell(ends[name]) if name in ends else "")
+        rows.append(row)
+    return rows
 
 
-def gradients():
-    """{depth: the first gradient of each network}."""
-    found = {depth: of_names(("gradient", depth)) for depth in GRADIENT_DEPTHS}
-    return {
-        d: [run["measured"]["depth"] for run, *_ in nets] for d, nets in found.items()
-    }
+def each_seed():
+    """Accuracy and training loss of each run, with 16 blocks, where it says most."""
+    names = ["plain", "plain-he", "original-bn", "relu-only-pre-activation"]
+    rows = []
+    for name, nets in runs.read(Runs(at_depth(16, names), epochs=1)).items():
+        accuracies = [f"{(run['accuracies'] or [nan])[0]:.2f}" for run in nets]
+        losses = [f"{(run['losses'] or [nan])[0]:.2f}" for run in nets]
+        rows.append([f"`{name}`", ", ".join(accuracies), ", ".join(losses)])
+    return rows
+
+
+def first_gradients(depths):
+    """{name: the norm of the first gradient at each depth}."""
+    found = {name: [] for name in NETWORKS}
+    for depth in depths:
+        for name, nets in of_blocks(("gradient", depth)).items():
+            found[name].append(nets[0]["measured"]["depth"])
+    return found
+
+
+def first_gradient():
+    """The norm of the first gradient at each depth."""
+    rows = []
+    for name, norms in first_gradients(GRADIENT_DEPTHS).items():
+        rows.append([f"`{name}`", *(f"{norm:.1e}" for norm in norms)])
+    return rows
+
+
+def clipped():
+    """Each seed's accuracy of plain-bn, with and without clipping, on each device."""
+    rows = []
+    for lr, clip in CLIPPED:
+        [nets] = runs.read(PLAN[lr, clip], every_device=True).values()
+        for device in dict.fromkeys(run["device"] for run in nets):
+            ours = [run for run in nets if run["device"] == device]
+            accuracies = ", ".join(f"{run['accuracies'][0]:.2f}" for run in ours)
+            rows.append([lr, clip or "no", device, accuracies])
+    return rows
+
+
+def blocks():
+    """README's row of each block; one without runs has an empty cell."""
+    deep = of_blocks(16)
+    slow = of_blocks("slow")
+    rows = []
+    for name, block in BLOCKS.items():
+        equation = block.__doc__.split(". ")[0].split(": ")[0]
+        size = sum(parameter.numel() for parameter in Net(block).parameters())
+        learned_16 = cell(deep[name]) if name in deep else ""
+        if name in slow and all(learns(run) for run in slow[name]):
+            learned_16 += f"; {cell(slow[name])} with lr 0.001"
+        error = ERRORS.get(name, "")
+        rows.append([f"`{name}`", f"`{equation}`", f"{size:,}", learned_16, error])
+    return rows
 
 
 def tables():
-    remedies = dict(zip(SLOW, ([cell(nets), ""] for nets in of_names("slow"))))
-    for name, nets in zip(SUMS, of_names("ends")):
-        remedies.setdefault(name, ["", ""])[1] = cell(nets)
-    learned, of_seeds, first, clipped = [], [], [], []
-    for name, *lines in zip(NETWORKS, *map(of_names, DEPTHS)):
-        cells = [
-            runs.origin(lines[2]),
-            *map(cell, lines),
-            *remedies.get(name, ["", ""]),
-        ]
-        learned.append([f"`{name}`", *cells])
-    says_most = ["plain", "plain-he", "original-bn", "relu-only-pre-activation"]
-    for name, nets in runs.read(Runs(at_depth(16, says_most), epochs=1)).items():
-        losses = ", ".join(f"{loss:.2f}" for r in nets for loss in r["losses"] or [nan])
-        of_seeds.append([f"`{name}`", each(nets), losses])
-    for name, *of_depths in zip(NETWORKS, *gradients().values()):
-        first.append([f"`{name}`", *(f"{gradient:.1e}" for gradient in of_depths)])
-    for lr in (0.01, 0.1):
-        for clip in CLIPS:
-            [[name, _]] = PLAN[lr, clip].networks.items()
-            for device, nets in runs.by_device(PLAN[lr, clip], name).items():
-                clipped.append([lr, clip or "no", device, each(nets.values())])
-    blocks, deep = [], dict(zip(NETWORKS, of_names(16)))
-    slow = dict(zip(SLOW, of_names("slow")))
-    for name, block in BLOCKS.items():  # one without runs has an empty cell
-        size = sum(parameter.numel() for parameter in Net(block).parameters())
-        learned_16 = cell(deep[name]) if name in deep else ""
-        if name in slow and all(map(runs.learns, slow[name])):
-            learned_16 += f"; {cell(slow[name])} with lr 0.001"
-        equation = block.__doc__.split(". ")[0].split(": ")[0]
-        cells = [f"`{equation}`", f"{size:,}", learned_16, ERRORS.get(name, "")]
-        blocks.append([f"`{name}`", *cells])
-    names = ["depth", "depth: each seed", "depth: first gradient", "depth: clipped"]
-    return dict(zip([*names, "blocks"], (learned, of_seeds, first, clipped, blocks)))
+    return {
+        "depth": learned(),
+        "depth: each seed": each_seed(),
+        "depth: first gradient": first_gradient(),
+        "depth: clipped": clipped(),
+        "blocks": blocks(),
+    }
+
+
+def draw_learned(axes):
+    """How many of the seeds learn, as a colour."""
+    at = [of_blocks(depth) for depth in DEPTHS]
+    texts = [[cell(found[name]) for found in at] for name in NETWORKS]
+    shades = [[mean(map(learns, found[name])) for found in at] for name in NETWORKS]
+    heat_map(axes, texts, shades, NETWORKS, DEPTHS, cmap="cividis", vmin=0, vmax=1)
+    axes.set(title="accuracy (%) after one epoch, lr 0.01", xlabel="blocks a stage")
+
+
+def draw_first_gradient(axes):
+    """Dark where the gradient vanishes or explodes, light where it is near 1."""
+    lines = first_gradients(DEPTHS).values()
+    texts = [[f"{norm:.0e}" for norm in norms] for norms in lines]
+    shades = [[5 - abs(log10(norm + 1e-20)) for norm in norms] for norms in lines]
+    heat_map(axes, texts, shades, NETWORKS, DEPTHS, cmap="cividis", vmin=0, vmax=5)
+    axes.set(title="first gradient, before training", xlabel="blocks a stage")
 
 
 def draw():
-    """Accuracies and first gradients: a row for each block, a column for a depth."""
-    lines, size = (
-        list(zip(*map(of_names, DEPTHS))),
-        {"figsize": (11, 7), "sharey": True},
-    )
+    """A row for each block, a column for each depth."""
+    size = {"figsize": (11, 7), "sharey": True}
     figure, (left, right) = plt.subplots(1, 2, layout="constrained", **size)
-    look = {"rows": list(NETWORKS), "columns": DEPTHS, "cmap": "cividis", "vmin": 0}
-    texts = [[cell(nets) for nets in line] for line in lines]
-    shades = [[mean(map(runs.learns, nets)) for nets in line] for line in lines]
-    runs.heat_map(left, texts, shades, vmax=1, **look)
-    left.set(title="accuracy (%) after one epoch, lr 0.01", xlabel="blocks a stage")
-    first = list(zip(*(gradients()[depth] for depth in DEPTHS)))
-    texts = [[f"{gradient:.0e}" for gradient in line] for line in first]
-    # dark where the gradient vanishes or explodes, light where it is near 1
-    shades = [[5 - abs(log10(g + 1e-20)) for g in line] for line in first]
-    runs.heat_map(right, texts, shades, vmax=5, **look)
-    right.set(title="first gradient, before training", xlabel="blocks a stage")
+    draw_learned(left)
+    draw_first_gradient(right)
     figure.savefig(runs.EXPERIMENTS / "depth.png", dpi=90)
 
 

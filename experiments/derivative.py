@@ -2,6 +2,7 @@
 
 import runs
 import torch.nn.functional as F
+from cells import extent, origin
 from torch.func import jacrev, vmap
 
 from resnet_mnist import Net
@@ -17,7 +18,8 @@ def measure(net, train_set, test_set):
     that after the ReLU: median, least and share (%) below 1 in 500 digits.
     """
     images, labels = test_set
-    found, passed = {"negative": [], "least": [], "ratios": []}, []
+    found = {"negative": [], "least": [], "ratios": []}
+    passed = []
 
     def keep(block, inputs, output):
         inputs[0].retain_grad()
@@ -45,20 +47,39 @@ def measure(net, train_set, test_set):
     return found
 
 
-def tables():
+def measured():
+    """The nets, and what was measured of each."""
     [nets] = runs.read(PLAN["trained"], every_device=True).values()
-    found = [run["measured"]["derivative"] for run in nets]
-    signs, norms = [], []
+    return nets, [run["measured"]["derivative"] for run in nets]
+
+
+def signs():
+    """How many of the dy/dx of each block are below 0, and the least of them."""
+    nets, found = measured()
+    rows = []
     for i, block in enumerate(("rblock1", "rblock2")):
-        negative = runs.extent([of_net["negative"][i] for of_net in found], ".1f")
+        negative = extent([of_net["negative"][i] for of_net in found], ".1f")
         least = min(of_net["least"][i] for of_net in found)
-        signs.append([block, runs.origin(nets), f"{negative} %", least])
-        for j, after in enumerate(("x + y", "ReLU(x + y)")):
-            ratios = [of_net["ratios"][2 * i + j] for of_net in found]
-            median, least, below = zip(*ratios)
-            cells = [runs.extent(median), f"{min(least):.2f}"]
-            norms.append([block, after, *cells, f"{runs.extent(below, '.1f')} %"])
-    return {"derivative": signs, "derivative: norms": norms}
+        rows.append([block, origin(nets), f"{negative} %", least])
+    return rows
+
+
+def norms():
+    """The ratios of the gradient's norms: median, least, share of digits below 1."""
+    _, found = measured()
+    places = [(block, y) for block in (1, 2) for y in ("x + y", "ReLU(x + y)")]
+    rows = []
+    for i, (block, after) in enumerate(places):
+        medians, leasts, below = zip(*(of_net["ratios"][i] for of_net in found))
+        shares = f"{extent(below, '.1f')} %"
+        rows.append(
+            [f"rblock{block}", after, extent(medians), f"{min(leasts):.2f}", shares]
+        )
+    return rows
+
+
+def tables():
+    return {"derivative": signs(), "derivative: norms": norms()}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 import matplotlib.pyplot as plt
 import runs
 import torch
+from cells import origin
 
 from resnet_mnist import Net
 
@@ -20,33 +21,52 @@ def measure(net, train_set, test_set):
     return [[i, answers[i].item()] for i in places]
 
 
-def wrong():
-    """The nets, {digit: the wrong answers to it}, and the digits most nets get wrong."""
+def trained():
+    """The nets, of every device."""
     [nets] = runs.read(PLAN["trained"], every_device=True).values()
+    return nets
+
+
+def wrong_answers(nets):
+    """{index of a test digit: the wrong answers that it gets}."""
     answers = defaultdict(list)
     for run in nets:
         for i, answer in run["measured"]["errors"]:
             answers[i].append(answer)
-    return nets, answers, [i for i in answers if len(answers[i]) > len(nets) / 2]
+    return answers
+
+
+def wrong_for_most(nets):
+    """The digits that more than half of the nets get wrong."""
+    answers = wrong_answers(nets)
+    return [i for i in answers if len(answers[i]) > len(nets) / 2]
+
+
+def counts():
+    """Wrong digits: of a net, of any, of one net alone, of most of the nets, of all."""
+    nets = trained()
+    answers = wrong_answers(nets)
+    times = [len(given) for given in answers.values()]
+    most = wrong_for_most(nets)
+    share = sum(len(answers[i]) for i in most) / sum(times)
+    figures = [len(times), times.count(1), len(most), times.count(len(nets))]
+    a_net = f"{sum(times) / len(nets):.1f}"
+    return [[origin(nets), a_net, *figures, f"{100 * share:.0f}"]]
 
 
 def tables():
-    nets, answers, most = wrong()
-    times = [len(given) for given in answers.values()]
-    figures = [len(times), times.count(1), len(most), times.count(len(nets))]
-    share = f"{100 * sum(len(answers[i]) for i in most) / sum(times):.0f}"
-    a_net = f"{sum(times) / len(nets):.1f}"
-    return {"errors": [[runs.origin(nets), a_net, *figures, share]]}
+    return {"errors": counts()}
 
 
 def draw():
-    nets, answers, most = wrong()
+    nets = trained()
+    answers = wrong_answers(nets)
+    most = sorted(wrong_for_most(nets), key=lambda i: (-len(answers[i]), i))
     images, labels = runs.load("cpu")[1]
     size = -(-len(most) // 10), 10
     figure, panels = plt.subplots(*size, figsize=(11, 9.5), layout="constrained")
     for panel in panels.flat:
         panel.axis("off")
-    most.sort(key=lambda i: (-len(answers[i]), i))
     for panel, i in zip(panels.flat, most):
         [(answer, _)] = Counter(answers[i]).most_common(1)
         panel.imshow(images[i, 0].numpy(), cmap="gray")

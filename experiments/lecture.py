@@ -5,21 +5,20 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 import runs
-from runs import difference, spread
+from cells import difference, extent, finals, origin, spread
 
 import googlenet_mnist
 import residual_variants as variants
 import resnet_mnist
 
+HOMEWORK = ["constant-scaling", "conv-shortcut"]
 NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
 ACCURACIES = {"GoogLeNet": googlenet_mnist.CURVE, "ResNet": resnet_mnist.CURVE}
-for names, curve in variants.NOTES.values():
-    for name in names:
+for block in HOMEWORK:
+    for name in (block, f"{block}-published"):
         NETWORKS[name] = partial(variants.Net, variants.BLOCKS[name])
-        ACCURACIES[name] = curve  # of the block with the slip
+        ACCURACIES[name] = variants.CURVES[block]
 PLAN = {"ten": runs.Runs(NETWORKS, epochs=10)}
-PAIRS = [(f"{b}-published", b) for b in ("constant-scaling", "conv-shortcut")]
-PAIRS += [("ResNet", block) for _, block in PAIRS]
 PRINTED = {  # the notes' mean losses of 300 batches, three an epoch, in thousandths
     "GoogLeNet": "767 186 141 109 98 96 83 76 76 66 66 64 54 57 54 "
     "49 52 49 44 47 42 43 39 41 34 41 38 34 35 33",
@@ -32,63 +31,122 @@ PRINTED = {  # the notes' mean losses of 300 batches, three an epoch, in thousan
 }
 
 
-def notes(name):
-    """The notes' accuracy (%) and mean loss of each epoch, for a network's name."""
+def notes_losses(name):
+    """The notes' mean loss of each epoch, for a network's name."""
     means = list(map(int, PRINTED[name.replace("-published", "")].split()))
-    thirds = zip(means[::3], means[1::3], means[2::3])
     # an epoch has 938 batches; the last 38 of them count as the 300 before
-    losses = [(300 * (a + b + c) + 38 * c) / 938e3 for a, b, c in thirds]
-    return {"accuracies": ACCURACIES[name], "losses": losses}
+    return [
+        (300 * (first + second + third) + 38 * third) / 938e3
+        for first, second, third in zip(means[::3], means[1::3], means[2::3])
+    ]
+
+
+def notes(name):
+    """The notes' curves, under the names that a run has for its own."""
+    return {"accuracies": ACCURACIES[name], "losses": notes_losses(name)}
 
 
 def outside(name, nets, key):
     """The epochs at which the notes lie outside all runs."""
-    epochs = zip(notes(name)[key], *(run[key] for run in nets))
-    return [i for i, (n, *e) in enumerate(epochs, 1) if not min(e) <= n <= max(e)]
+    found = []
+    for i, value in enumerate(notes(name)[key]):
+        ours = [run[key][i] for run in nets]
+        if not min(ours) <= value <= max(ours):
+            found.append(i + 1)
+    return found
+
+
+def accuracies():
+    """Accuracy after the first epoch, the last and the best, each beside the notes'."""
+    rows = []
+    for name, nets in runs.read(PLAN["ten"]).items():
+        curve = ACCURACIES[name]
+        first = spread([run["accuracies"][0] for run in nets])
+        best = spread([max(run["accuracies"]) for run in nets])
+        beside = [first, f"{curve[0]:.2f}", spread(finals(nets)), f"{curve[9]:.2f}"]
+        beside += [best, f"{max(curve):.2f}"]
+        epochs = len(outside(name, nets, "accuracies"))
+        rows.append([name, origin(nets), *beside, epochs])
+    return rows
+
+
+def short():
+    """Of the networks as the notes have them, the accuracy after ten epochs."""
+    rows = []
+    for name, nets in runs.read(PLAN["ten"]).items():
+        if name not in HOMEWORK:
+            rows.append([name, spread(finals(nets)), f"{ACCURACIES[name][9]:.2f}"])
+    return rows
+
+
+def losses():
+    """Mean loss of the first epoch and of the last, each beside the notes'."""
+    rows = []
+    for name, nets in runs.read(PLAN["ten"]).items():
+        row = [name]
+        for i in (0, 9):
+            ours = extent([run["losses"][i] for run in nets], ".3f")
+            row += [ours, f"{notes_losses(name)[i]:.3f}"]
+        epochs = ", ".join(map(str, outside(name, nets, "losses")))
+        rows.append([*row, epochs or "none"])
+    return rows
+
+
+def pairs():
+    """What the slip costs, and whether ResNet is better than the homework's blocks."""
+    found = runs.read(PLAN["ten"])
+    compared = [(f"{block}-published", block) for block in HOMEWORK]
+    compared += [("ResNet", block) for block in HOMEWORK]
+    rows = []
+    for ours, theirs in compared:
+        row = [f"{ours} - {theirs}"]
+        for i in (0, 9):
+            after = partial(accuracy_after, i)
+            row.append(difference(found[ours], found[theirs], after))
+        rows.append(row)
+    return rows
+
+
+def accuracy_after(i, run):
+    return run["accuracies"][i]
 
 
 def tables():
-    found, rows = runs.read(PLAN["ten"]), {"lecture": [], "准确率": []}
-    losses, pairs = [], []
-    for name, nets in found.items():
-        ours, curve = [run["accuracies"] for run in nets], ACCURACIES[name]
-        cells = [spread([of_run[0] for of_run in ours]), f"{curve[0]:.2f}"]
-        cells += [spread(runs.last(nets)), f"{curve[9]:.2f}"]
-        cells += [spread(list(map(max, ours))), f"{max(curve):.2f}"]
-        cells.append(len(outside(name, nets, "accuracies")))
-        rows["lecture"].append([name, runs.origin(nets), *cells])
-        if name in ("GoogLeNet", "ResNet") or "published" in name:
-            rows["准确率"].append([name, *cells[2:4]])
-        row = [name]
-        for i in (0, 9):
-            row += [runs.extent([run["losses"][i] for run in nets], ".3f")]
-            row += [f"{notes(name)['losses'][i]:.3f}"]
-        epochs = map(str, outside(name, nets, "losses"))
-        losses.append([*row, ", ".join(epochs) or "none"])
-    for pair in PAIRS:
-        epochs = [list(zip(*(r["accuracies"] for r in found[name]))) for name in pair]
-        gains = [difference(*(e[i] for e in epochs)) for i in (0, 9)]
-        pairs.append([" - ".join(pair), *gains])
-    return {**rows, "lecture: losses": losses, "lecture: pairs": pairs}
+    return {
+        "lecture": accuracies(),
+        "准确率": short(),
+        "lecture: losses": losses(),
+        "lecture: pairs": pairs(),
+    }
+
+
+def draw_beside_notes(panel, name, nets, key, relative):
+    """The band of the runs and the notes' curve; `relative`: by the mean of the runs."""
+    x = range(1, 11)
+    epochs = list(zip(*(run[key] for run in nets)))
+    units = [mean(values) if relative else 1 for values in epochs]
+    low = [min(values) / unit for values, unit in zip(epochs, units)]
+    high = [max(values) / unit for values, unit in zip(epochs, units)]
+    curve = [value / unit for value, unit in zip(notes(name)[key], units)]
+    panel.fill_between(
+        x, low, high, alpha=0.3, label=f"{len(nets)} seeds, least to most"
+    )
+    panel.plot(x, curve, "k--", marker=".", label="the notes")
+    panel.set(title=name, xticks=x)
+    panel.grid(alpha=0.3)
 
 
 def draw():
-    """Below a network's accuracies its losses, by the mean of its runs: band and notes."""
+    """Below the accuracies of a network stand its losses."""
     figure, panels = plt.subplots(4, 3, figsize=(15, 12), layout="constrained")
-    found, names, x = runs.read(PLAN["ten"]), list(NETWORKS), range(1, 11)
-    for i, key in enumerate(("accuracies", "losses") * 2):
-        for panel, name in zip(panels[i], names[i // 2 :: 2]):
-            epochs = list(zip(*(run[key] for run in found[name])))
-            units = [mean(e) if key == "losses" else 1 for e in epochs]
-            low, high = ([f(e) / u for e, u in zip(epochs, units)] for f in (min, max))
-            label = f"{len(found[name])} seeds, least to most"
-            panel.fill_between(x, low, high, alpha=0.3, label=label)
-            curve = [n / u for n, u in zip(notes(name)[key], units)]
-            panel.plot(x, curve, "k--", marker=".", label="the notes")
-            panel.set(title=name, xticks=x, ylim=(0.55, 1.3), ylabel="loss / its mean")
-            if key == "accuracies":
-                panel.set(ylim=(94.9, 99.4), ylabel="accuracy on the test set (%)")
-            panel.grid(alpha=0.3)
+    names = [list(NETWORKS)[0::2], list(NETWORKS)[1::2]]
+    found = runs.read(PLAN["ten"])
+    for i in (0, 1):
+        for upper, lower, name in zip(panels[2 * i], panels[2 * i + 1], names[i]):
+            draw_beside_notes(upper, name, found[name], "accuracies", relative=False)
+            upper.set(ylim=(94.9, 99.4), ylabel="accuracy on the test set (%)")
+            draw_beside_notes(lower, name, found[name], "losses", relative=True)
+            lower.set(ylim=(0.55, 1.3), ylabel="loss / its mean")
     panels[0, 0].legend(loc="lower right")
     figure.supxlabel("epoch")
     figure.savefig(runs.EXPERIMENTS / "lecture.png", dpi=80)

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import runs
+from cells import difference, final, finals, origin, spread
 
 import googlenet_mnist
 import resnet_mnist
@@ -10,23 +11,33 @@ NETWORKS = {"GoogLeNet": googlenet_mnist.Net, "ResNet": resnet_mnist.Net}
 PLAN = {"thirty": runs.Runs(NETWORKS, epochs=30, seeds=5)}
 
 
-def tables():
-    rows, gains = [], []
+def gains():
+    """Accuracy after ten epochs and after thirty."""
+    rows = []
     for name, nets in runs.read(PLAN["thirty"]).items():
-        tenth, last = ([run["accuracies"][i] for run in nets] for i in (9, 29))
-        cells = [runs.spread(tenth), runs.spread(last), runs.difference(last, tenth)]
-        gains.append([name, runs.origin(nets), *cells])
+        tenth = [run["accuracies"][9] for run in nets]
+        gain = difference(nets, nets, final, lambda run: run["accuracies"][9])
+        rows.append([name, origin(nets), spread(tenth), spread(finals(nets)), gain])
+    return rows
+
+
+def each():
+    """The best of ten epochs and of thirty, and the losses, of each run."""
+    rows = []
     for name, nets in runs.read(PLAN["thirty"], every_device=True).items():
         for run in nets:
-            accuracies, losses = run["accuracies"], run["losses"]
-            best, ten = max(accuracies), max(accuracies[:10])
-            cells = [f"{ten:.2f}", f"{best:.2f}", accuracies.index(best) + 1]
-            cells += [
-                f"{accuracies[-1]:.2f}",
-                *(f"{losses[i]:.4f}" for i in (0, 9, 29)),
-            ]
-            rows.append([name, run["seed"], run["device"], *cells])
-    return {"more_epochs": gains, "more_epochs: each": rows}
+            accuracies = run["accuracies"]
+            best = max(accuracies)
+            epoch = accuracies.index(best) + 1
+            figures = [f"{max(accuracies[:10]):.2f}", f"{best:.2f}", epoch]
+            figures.append(f"{accuracies[-1]:.2f}")
+            figures += [f"{run['losses'][i]:.4f}" for i in (0, 9, 29)]
+            rows.append([name, run["seed"], run["device"], *figures])
+    return rows
+
+
+def tables():
+    return {"more_epochs": gains(), "more_epochs: each": each()}
 
 
 def draw():

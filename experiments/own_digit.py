@@ -10,6 +10,7 @@ from functools import lru_cache
 import matplotlib.pyplot as plt
 import runs
 import torch
+from cells import origin, spread
 from PIL import Image, ImageOps
 from scipy import ndimage  # scipy and scikit-learn come with mlxtend
 from sklearn.datasets import load_digits
@@ -147,22 +148,27 @@ def measure(net, train_set, test_set):
     }
 
 
-def tables():
+def accuracies():
+    """Accuracy on the changed test sets, and after like_mnist."""
     [nets] = runs.read(PLAN["trained"], every_device=True).values()
-    found, rows = [run["measured"]["own_digit"] for run in nets], []
+    found = [run["measured"]["own_digit"] for run in nets]
+    rows = []
     for i, name in enumerate(CHANGES):
-        pairs = zip(
-            *((of_net["changed"][i], of_net["restored"][i]) for of_net in found)
-        )
-        rows.append([name, runs.origin(nets), *map(runs.spread, pairs)])
-    others = map(runs.spread, zip(*(of_net["others"] for of_net in found)))
-    return {"own_digit": [*rows, ["other people's digits", runs.origin(nets), *others]]}
+        changed = spread([of_net["changed"][i] for of_net in found])
+        after = spread([of_net["restored"][i] for of_net in found])
+        rows.append([name, origin(nets), changed, after])
+    others = [spread(values) for values in zip(*(of_net["others"] for of_net in found))]
+    return [*rows, ["other people's digits", origin(nets), *others]]
+
+
+def tables():
+    return {"own_digit": accuracies()}
 
 
 def draw():
     figure, panels = plt.subplots(2, 8, figsize=(15, 4.8), layout="constrained")
     digit = runs.load("cpu")[1][0][:1] * STD + MEAN  # a 7
-    for column, change, row in zip(panels.T, CHANGES.values(), tables()["own_digit"]):
+    for column, change, row in zip(panels.T, CHANGES.values(), accuracies()):
         name, _, *values = row
         images = change(digit), restored(change(digit))
         titles = f"{name}\n{values[0]} %", f"as like_mnist sees it\n{values[1]} %"

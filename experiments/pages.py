@@ -15,7 +15,7 @@ import runs
 
 PAGES = [runs.ROOT / "README.md", runs.EXPERIMENTS / "README.md"]
 FILES = sorted(runs.EXPERIMENTS.glob("*.py"))
-SCRIPTS = [file.stem for file in FILES if file.stem not in ("runs", "pages")]
+SCRIPTS = [file.stem for file in FILES if file.stem not in ("cells", "pages", "runs")]
 TABLE = re.compile(r"^(<!-- (.+) -->\n\n\|.*\n\|-.*\n)((?:\|.*\n)*)", re.MULTILINE)
 
 

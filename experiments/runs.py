@@ -1,4 +1,4 @@
-"""The store of finished runs, how a run is made, and how its figures are written.
+"""The store of finished runs, and how a run is made.
 
 A line of runs.jsonl is a run: what makes it (network, seed, epochs, lr, and clip, the
 largest norm of the gradient, or null), the mean loss and the accuracy (%) of each epoch,
@@ -13,27 +13,29 @@ import io
 import json
 import math
 import os
-import signal
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stdout
 from functools import lru_cache
 from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean, stdev, variance
 from typing import NamedTuple
 
 import torch
-from scipy.special import stdtrit  # scipy comes with mlxtend
+from cells import markdown
+from joblib import Parallel, delayed  # 1.4 or newer; joblib comes with mlxtend
 
 EXPERIMENTS = Path(__file__).resolve().parent
 ROOT = EXPERIMENTS.parent
 DATA, RUNS = ROOT / "dataset" / "mnist", EXPERIMENTS / "runs.jsonl"
-KEYS = {"network", "seed", "epochs", "lr", "clip", "losses", "accuracies"}
-KEYS |= {"measured", "device", "torch"}
-DEVICE, NAME = "cpu", f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+MADE_BY = {"network", "seed", "epochs", "lr", "clip"}
+KEYS = {*MADE_BY, "losses", "accuracies", "measured", "device", "torch"}
 if torch.cuda.is_available():
-    DEVICE, NAME = "cuda", torch.cuda.get_device_name()
+    DEVICE = "cuda"
+    NAME = torch.cuda.get_device_name()
+else:
+    DEVICE = "cpu"
+    NAME = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
 sys.path.insert(0, str(ROOT))
 
 import resnet_mnist
@@ -132,21 +134,23 @@ def missing(plan, seeds=None):
 def make(jobs, processes):
     """Make the runs of `jobs`, several at a time, and keep each when it is finished."""
     load("cpu")  # or end here
-    what = f"{len(jobs)} runs, {sum(job.group.epochs for job in jobs)} epochs on {NAME}"
-    print(f"{what}, {processes} runs at a time", flush=True)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes inherit
-    pool = get_context("spawn").Pool(processes)
-    signal.signal(signal.SIGINT, before)  # the parent takes Ctrl-C
-    with pool, RUNS.open("a", encoding="utf-8") as store:
+    epochs = sum(job.group.epochs for job in jobs)
+    print(f"{len(jobs)} runs, {epochs} epochs on {NAME}, {processes} runs at a time")
+    parallel = Parallel(processes, return_as="generator_unordered")
+    finished = parallel(delayed(train)(job) for job in jobs)
+    with RUNS.open("a", encoding="utf-8") as store:
         if RUNS.read_bytes()[-1:].strip():  # the last line has lost its end
             print(file=store)
         try:
-            for i, run in enumerate(pool.imap_unordered(train, jobs), start=1):
+            for i, run in enumerate(finished, start=1):
                 print(json.dumps(run, ensure_ascii=False), file=store, flush=True)
                 which = f"{run['network']}, seed {run['seed']}"
                 print(f"[{i}/{len(jobs)}] {which}: {run['accuracies']}", flush=True)
         except KeyboardInterrupt:
             sys.exit("Interrupted: the finished runs are kept")
+        except BrokenProcessPool:
+            why = "A process was killed, perhaps for lack of memory"
+            sys.exit(f"{why}: the finished runs are kept; try fewer --processes")
 
 
 @lru_cache(1)
@@ -186,66 +190,6 @@ def read(group, every_device=False):
         chosen = devices if every_device else [max(devices, key=len)]
         networks[name] = [seeds[i] for seeds in chosen for i in sorted(seeds)]
     return networks
-
-
-def last(nets):
-    """The accuracies (%) after the last epoch."""
-    return [run["accuracies"][-1] for run in nets]
-
-
-def learns(run):
-    """Whether at most 20 % are wrong at the end: more is "fail" in He et al. 2016."""
-    return bool(run["accuracies"]) and run["accuracies"][-1] >= 80
-
-
-def cell(nets):
-    """Accuracy of the runs (%), or how many learn where not all do."""
-    learned = sum(map(learns, nets))
-    if learned == len(nets):
-        return spread(last(nets))
-    diverges = "" if any(run["losses"] for run in nets) else ", diverges"
-    return f"{learned} of {len(nets)} learn{diverges}"
-
-
-def origin(nets):
-    """How many runs, and where they were made."""
-    return f"{len(nets)}, {' and '.join(dict.fromkeys(run['device'] for run in nets))}"
-
-
-def spread(values):
-    """Mean and, of several values, standard deviation."""
-    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if values[1:] else "")
-
-
-def extent(values, form=".2f"):
-    """The least and the most."""
-    return f"{min(values):{form}} to {max(values):{form}}"
-
-
-def difference(ours, theirs):
-    """Difference of two means and Welch's 95 % interval; nothing of a single run."""
-    if ours == theirs or min(len(ours), len(theirs)) < 2:
-        return ""
-    a, b = variance(ours) / len(ours), variance(theirs) / len(theirs)
-    freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
-    half = stdtrit(freedom, 0.975) * math.sqrt(a + b)
-    middle = mean(ours) - mean(theirs)
-    return f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})"
-
-
-def markdown(rows):
-    """Rows as the pages have them, below a head."""
-    return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
-
-
-def heat_map(axes, texts, shades, rows, columns, **look):
-    """Draw a table of texts, coloured by `shades`."""
-    axes.imshow(shades, aspect="auto", alpha=0.6, **look)
-    for y, line in enumerate(texts):
-        for x, text in enumerate(line):
-            axes.text(x, y, text, ha="center", va="center", fontsize=8)
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
 
 
 def command_line(description):

@@ -4,7 +4,7 @@ from functools import partial
 from statistics import mean
 
 import runs
-from runs import difference, last, spread
+from cells import difference, finals, origin, spread
 from torch import nn
 
 from googlenet_mnist import Net
@@ -27,9 +27,7 @@ def googlenet(change):
         runs.kaiming(net, "linear")
     elif change == "second fc layer":
         net.fc = nn.Sequential(nn.Linear(1408, 128), nn.ReLU(), nn.Linear(128, 10))
-    elif (
-        change == "second fc layer, no ReLU"
-    ):  # the same size, and still one linear map
+    elif change == "second fc layer, no ReLU":  # as large, and still one linear map
         net.fc = nn.Sequential(nn.Linear(1408, 128), nn.Linear(128, 10))
     elif change == "average pooling":  # over the 4x4, the head of the paper
         pool = nn.Sequential(nn.Unflatten(1, (88, 4, 4)), nn.AvgPool2d(4), nn.Flatten())
@@ -42,49 +40,85 @@ def googlenet(change):
     return net
 
 
-CHANGES = ["one 5×5 a module", "GoogLeNet, Kaiming", "second fc layer"]
-CHANGES += ["second fc layer, no ReLU", "average pooling", "ReLU", "BN", "BN and ReLU"]
-NETWORKS = {"GoogLeNet": Net, "lecture 10's CNN": lecture10}
-TWO = dict(NETWORKS)
-NETWORKS.update({change: partial(googlenet, change) for change in CHANGES})
+CHANGES = [
+    "one 5×5 a module",
+    "GoogLeNet, Kaiming",
+    "second fc layer",
+    "second fc layer, no ReLU",
+    "average pooling",
+    "ReLU",
+    "BN",
+    "BN and ReLU",
+]
+TWO = {"GoogLeNet": Net, "lecture 10's CNN": lecture10}
+NETWORKS = {**TWO, **{change: partial(googlenet, change) for change in CHANGES}}
 NETWORKS["lecture 10's CNN, BN"] = partial(lecture10, nn.BatchNorm2d)
-PAIRS = [("BN and ReLU", "BN"), ("lecture 10's CNN, BN", "lecture 10's CNN")]
-PAIRS += [("BN and ReLU", "lecture 10's CNN, BN")]
-PAIRS += [("second fc layer", "second fc layer, no ReLU")]
-PLAN = {lr: runs.Runs(NETWORKS, epochs=5, lr=lr) for lr in (0.01, 0.05)}
-PLAN.update({(10, lr): runs.Runs(TWO, epochs=10, lr=lr) for lr in (0.01, 0.05)})
+RATES = (0.01, 0.05)
+FIVE = {lr: runs.Runs(NETWORKS, epochs=5, lr=lr) for lr in RATES}
+TEN = {lr: runs.Runs(TWO, epochs=10, lr=lr) for lr in RATES}
+PLAN = {**FIVE, **{("ten epochs", lr): group for lr, group in TEN.items()}}
+PAIRS = [
+    ("BN and ReLU", "BN"),
+    ("lecture 10's CNN, BN", "lecture 10's CNN"),
+    ("BN and ReLU", "lecture 10's CNN, BN"),
+    ("second fc layer", "second fc layer, no ReLU"),
+]
+
+
+def from_googlenet(groups, early):
+    """Accuracy after the epoch `early` and the last, and points from GoogLeNet."""
+    rows = []
+    for lr, group in groups.items():
+        found = runs.read(group)
+        for name, nets in found.items():
+            diverged = sum(not run["losses"] for run in nets)
+            if diverged:
+                cells = [f"{diverged} of {len(nets)} diverge", "", ""]
+            else:
+                first = spread([run["accuracies"][early - 1] for run in nets])
+                gain = difference(nets, found["GoogLeNet"])
+                cells = [first, spread(finals(nets)), gain]
+            rows.append([lr, name, origin(nets), *cells])
+    return rows
+
+
+def pairs():
+    """Differences of two networks at one rate, and of two rates for one network."""
+    rows = []
+    for lr, group in FIVE.items():
+        found = runs.read(group)
+        for ours, theirs in PAIRS:
+            gain = difference(found[ours], found[theirs])
+            rows.append([lr, f"{ours} - {theirs}", gain])
+    for name in TWO:
+        slow, fast = (runs.read(TEN[lr])[name] for lr in RATES)
+        rows.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
+    return rows
+
+
+def better():
+    """Each network at the better of its two rates."""
+    best = {}
+    for group in FIVE.values():
+        for name, nets in runs.read(group).items():
+            if all(run["losses"] for run in nets):
+                before = best.get(name, nets)
+                best[name] = max(nets, before, key=lambda nets: mean(finals(nets)))
+    rows = []
+    for name, nets in best.items():
+        size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
+        gain = difference(nets, best["GoogLeNet"])
+        rows.append([name, f"{size:,}", nets[0]["lr"], spread(finals(nets)), gain])
+    return rows
 
 
 def tables():
-    five, ten, pairs, best, better = [], [], [], [], {}
-    for group in PLAN.values():
-        found, lr = runs.read(group), group.lr
-        table, early = (five, 0) if group.epochs == 5 else (ten, 4)
-        for name, nets in found.items():
-            row, lost = (
-                [lr, name, runs.origin(nets)],
-                sum(not r["losses"] for r in nets),
-            )
-            if lost:
-                table.append([*row, f"{lost} of {len(nets)} diverge", "", ""])
-                continue
-            first = spread([run["accuracies"][early] for run in nets])
-            gain = difference(last(nets), last(found["GoogLeNet"]))
-            table.append([*row, first, spread(last(nets)), gain])
-            if table is five and mean(last(nets)) >= mean(last(better.get(name, nets))):
-                better[name] = nets
-        for pair in PAIRS if table is five else ():
-            gain = difference(*(last(found[name]) for name in pair))
-            pairs.append([lr, " - ".join(pair), gain])
-    for name in TWO:
-        slow, fast = (last(runs.read(PLAN[10, lr])[name]) for lr in (0.01, 0.05))
-        pairs.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
-    for name, nets in better.items():
-        size = sum(parameter.numel() for parameter in NETWORKS[name]().parameters())
-        gain = difference(last(nets), last(better["GoogLeNet"]))
-        best.append([name, f"{size:,}", nets[0]["lr"], spread(last(nets)), gain])
-    names = ["small_gain", "small_gain: pairs", "small_gain: better", "small_gain: ten"]
-    return dict(zip(names, (five, pairs, best, ten)))
+    return {
+        "small_gain": from_googlenet(FIVE, early=1),
+        "small_gain: pairs": pairs(),
+        "small_gain: better": better(),
+        "small_gain: ten": from_googlenet(TEN, early=5),
+    }
 
 
 if __name__ == "__main__":
