@@ -126,7 +126,11 @@ def which():
 def loud():
     """How loud the branches of each module are before training."""
     [nets] = runs.read(PLAN["untrained"]).values()
-    return [[f"incep{i}", *measured(nets, f"loudness {i}")[0]] for i in (1, 2)]
+    rows = []
+    for i in (1, 2):
+        [stds] = measured(nets, f"loudness {i}")
+        rows.append([f"incep{i}", *(f"{std:.3f}" for std in stds)])
+    return rows
 
 
 def tables():

@@ -44,8 +44,10 @@ def spread(values):
 
 
 def extent(values, form=".2f"):
-    """The least and the most."""
-    return f"{min(values):{form}} to {max(values):{form}}"
+    """The least and the most, once where they are written alike."""
+    least = f"{min(values):{form}}"
+    most = f"{max(values):{form}}"
+    return least if least == most else f"{least} to {most}"
 
 
 def welch(a, b):
@@ -62,8 +64,11 @@ def welch(a, b):
 def difference(ours, theirs, value=final, value_of_theirs=None):
     """Difference of the means of two groups of runs, and its 95 % interval.
 
-    Nothing where a group has a single run, or is compared with itself.
+    All are of one device. Nothing where a group has a single run, or is compared with
+    itself.
     """
+    if len({run["device"] for run in [*ours, *theirs]}) > 1:
+        raise ValueError("a difference of two devices is none of two networks")
     if min(len(ours), len(theirs)) < 2 or (ours is theirs and not value_of_theirs):
         return ""
     a = [value(run) for run in ours]

@@ -7,7 +7,7 @@ from statistics import mean
 import matplotlib.pyplot as plt
 import runs
 import torch.nn.functional as F
-from cells import cell, heat_map, learns, origin
+from cells import cell, difference, heat_map, learns, origin
 from runs import Runs
 from torch import nn
 
@@ -29,7 +29,7 @@ ERRORS = {  # the papers' on CIFAR-10 (%), of ResNet-110 and DenseNet-40; see RE
     "relu-before-addition": "7.84",
     "relu-only-pre-activation": "6.71",
     "full-pre-activation": "6.37",
-    "dense": "5.24; 7.00 without augmentation",
+    "dense": "5.24 (7.00)",
 }
 # These end with the sum, or a ReLU of it, so that no BN stands before fc.
 SUMS = [
@@ -78,6 +78,7 @@ ENDS = {
 DEPTHS = (1, 4, 16)
 GRADIENT_DEPTHS = (1, 2, 4, 8, 16)
 CLIPPED = [(lr, clip) for lr in (0.01, 0.1) for clip in (None, 1)]
+HE_RATES = (0.001, 0.01, 0.05, 0.1)
 PLAN = {depth: Runs(at_depth(depth), epochs=1, seeds=4) for depth in DEPTHS}
 PLAN["sums"] = Runs(at_depth(16, SUMS), epochs=1)
 PLAN["ends"] = Runs(ENDS, epochs=1)
@@ -86,7 +87,9 @@ for depth in GRADIENT_DEPTHS:
     untrained = Runs(at_depth(depth), epochs=0, measure="depth", seeds=1)
     PLAN["gradient", depth] = untrained
 for lr, clip in CLIPPED:
-    PLAN[lr, clip] = Runs(at_depth(16, ["plain-bn"]), 1, lr, clip, seeds=4)
+    PLAN["clipped", lr, clip] = Runs(at_depth(16, ["plain-bn"]), 1, lr, clip, seeds=4)
+for lr in HE_RATES:
+    PLAN["he", lr] = Runs(at_depth(16, ["plain-he"]), 1, lr, seeds=4)
 
 
 def measure(net, train_set, test_set):
@@ -118,14 +121,41 @@ def learned():
     return rows
 
 
+def from_original():
+    """Points from `original` at each depth, where all seeds of both learn."""
+    at = [of_blocks(depth) for depth in DEPTHS]
+    rows = []
+    for name in NETWORKS:
+        row = [f"`{name}`"]
+        for found in at:
+            both_learn = all(map(learns, [*found[name], *found["original"]]))
+            gain = difference(found[name], found["original"]) if both_learn else ""
+            row.append(gain)
+        rows.append(row)
+    return rows
+
+
+def of_each(nets, key):
+    """The accuracy or the loss of each run's epoch; nan where the loss was not finite."""
+    return ", ".join(f"{(run[key] or [nan])[0]:.2f}" for run in nets)
+
+
 def each_seed():
     """Accuracy and training loss of each run, with 16 blocks, where it says most."""
-    names = ["plain", "plain-he", "original-bn", "relu-only-pre-activation"]
+    names = ["plain", "original-bn", "relu-only-pre-activation"]
     rows = []
     for name, nets in runs.read(Runs(at_depth(16, names), epochs=1)).items():
-        accuracies = [f"{(run['accuracies'] or [nan])[0]:.2f}" for run in nets]
-        losses = [f"{(run['losses'] or [nan])[0]:.2f}" for run in nets]
-        rows.append([f"`{name}`", ", ".join(accuracies), ", ".join(losses)])
+        rows.append([f"`{name}`", of_each(nets, "accuracies"), of_each(nets, "losses")])
+    return rows
+
+
+def he_rates():
+    """Accuracy and training loss of each run of plain-he with 16 blocks, by the rate."""
+    rows = []
+    for lr in HE_RATES:
+        [nets] = runs.read(PLAN["he", lr]).values()
+        figures = [of_each(nets, "accuracies"), of_each(nets, "losses")]
+        rows.append([lr, nets[0]["device"], *figures])
     return rows
 
 
@@ -150,12 +180,17 @@ def clipped():
     """Each seed's accuracy of plain-bn, with and without clipping, on each device."""
     rows = []
     for lr, clip in CLIPPED:
-        [nets] = runs.read(PLAN[lr, clip], every_device=True).values()
+        [nets] = runs.read_every_device(PLAN["clipped", lr, clip]).values()
         for device in dict.fromkeys(run["device"] for run in nets):
             ours = [run for run in nets if run["device"] == device]
-            accuracies = ", ".join(f"{run['accuracies'][0]:.2f}" for run in ours)
-            rows.append([lr, clip or "no", device, accuracies])
+            rows.append([lr, clip or "no", device, of_each(ours, "accuracies")])
     return rows
+
+
+def short(nets):
+    """Accuracy (%), or how many learn of how many, in signs alone."""
+    learned = sum(learns(run) for run in nets)
+    return cell(nets) if learned == len(nets) else f"{learned}/{len(nets)}"
 
 
 def blocks():
@@ -166,9 +201,9 @@ def blocks():
     for name, block in BLOCKS.items():
         equation = block.__doc__.split(". ")[0].split(": ")[0]
         size = sum(parameter.numel() for parameter in Net(block).parameters())
-        learned_16 = cell(deep[name]) if name in deep else ""
+        learned_16 = short(deep[name]) if name in deep else ""
         if name in slow and all(learns(run) for run in slow[name]):
-            learned_16 += f"; {cell(slow[name])} with lr 0.001"
+            learned_16 += f"; lr 0.001: {cell(slow[name])}"
         error = ERRORS.get(name, "")
         rows.append([f"`{name}`", f"`{equation}`", f"{size:,}", learned_16, error])
     return rows
@@ -177,7 +212,9 @@ def blocks():
 def tables():
     return {
         "depth": learned(),
+        "depth: from original": from_original(),
         "depth: each seed": each_seed(),
+        "depth: plain-he": he_rates(),
         "depth: first gradient": first_gradient(),
         "depth: clipped": clipped(),
         "blocks": blocks(),

@@ -49,7 +49,7 @@ def measure(net, train_set, test_set):
 
 def measured():
     """The nets, and what was measured of each."""
-    [nets] = runs.read(PLAN["trained"], every_device=True).values()
+    [nets] = runs.read(PLAN["trained"]).values()
     return nets, [run["measured"]["derivative"] for run in nets]
 
 

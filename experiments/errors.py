@@ -21,12 +21,6 @@ def measure(net, train_set, test_set):
     return [[i, answers[i].item()] for i in places]
 
 
-def trained():
-    """The nets, of every device."""
-    [nets] = runs.read(PLAN["trained"], every_device=True).values()
-    return nets
-
-
 def wrong_answers(nets):
     """{index of a test digit: the wrong answers that it gets}."""
     answers = defaultdict(list)
@@ -42,16 +36,21 @@ def wrong_for_most(nets):
     return [i for i in answers if len(answers[i]) > len(nets) / 2]
 
 
+def shared_with_most(nets):
+    """Share (%) of the nets' errors that most of the other nets make too."""
+    times = [len(given) for given in wrong_answers(nets).values()]
+    shared = sum(n for n in times if n - 1 > (len(nets) - 1) / 2)
+    return 100 * shared / sum(times)
+
+
 def counts():
     """Wrong digits: of a net, of any, of one net alone, of most of the nets, of all."""
-    nets = trained()
-    answers = wrong_answers(nets)
-    times = [len(given) for given in answers.values()]
-    most = wrong_for_most(nets)
-    share = sum(len(answers[i]) for i in most) / sum(times)
-    figures = [len(times), times.count(1), len(most), times.count(len(nets))]
+    [nets] = runs.read(PLAN["trained"]).values()
+    times = [len(given) for given in wrong_answers(nets).values()]
     a_net = f"{sum(times) / len(nets):.1f}"
-    return [[origin(nets), a_net, *figures, f"{100 * share:.0f}"]]
+    figures = [len(times), times.count(1), len(wrong_for_most(nets))]
+    figures.append(times.count(len(nets)))
+    return [[origin(nets), a_net, *figures, f"{shared_with_most(nets):.0f}"]]
 
 
 def tables():
@@ -59,7 +58,7 @@ def tables():
 
 
 def draw():
-    nets = trained()
+    [nets] = runs.read(PLAN["trained"]).values()
     answers = wrong_answers(nets)
     most = sorted(wrong_for_most(nets), key=lambda i: (-len(answers[i]), i))
     images, labels = runs.load("cpu")[1]

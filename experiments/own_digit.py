@@ -150,7 +150,7 @@ def measure(net, train_set, test_set):
 
 def accuracies():
     """Accuracy on the changed test sets, and after like_mnist."""
-    [nets] = runs.read(PLAN["trained"], every_device=True).values()
+    [nets] = runs.read(PLAN["trained"]).values()
     found = [run["measured"]["own_digit"] for run in nets]
     rows = []
     for i, name in enumerate(CHANGES):

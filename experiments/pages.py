@@ -12,30 +12,57 @@ import sys
 from importlib import import_module
 
 import runs
+from cells import markdown
 
-PAGES = [runs.ROOT / "README.md", runs.EXPERIMENTS / "README.md"]
+PAGES = [
+    runs.ROOT / "README.md",
+    runs.ROOT / "README.zh-CN.md",
+    runs.EXPERIMENTS / "README.md",
+]
+NO_SCRIPTS = ("cells", "pages", "runs")
 FILES = sorted(runs.EXPERIMENTS.glob("*.py"))
-SCRIPTS = [file.stem for file in FILES if file.stem not in ("cells", "pages", "runs")]
-TABLE = re.compile(r"^(<!-- (.+) -->\n\n\|.*\n\|-.*\n)((?:\|.*\n)*)", re.MULTILINE)
+SCRIPTS = [file.stem for file in FILES if file.stem not in NO_SCRIPTS]
+HEAD = r"<!-- (?P<name>.+) -->\n\n\|.*\n\|-.*\n"
+TABLE = re.compile(rf"^(?P<head>{HEAD})(?:\|.*\n)*", re.MULTILINE)
+
+
+def all_tables():
+    """{name of a table: its rows}."""
+    rows = {}
+    for script in map(import_module, SCRIPTS):
+        rows.update(script.tables())
+    return rows
 
 
 def written():
     """{page: its text, every table written anew}; the end if a name stands alone."""
-    rows, texts = {}, {page: page.read_text("utf-8") for page in PAGES}
+    rows = all_tables()
+    texts = {page: page.read_text("utf-8") for page in PAGES}
+    shown = {table["name"] for text in texts.values() for table in TABLE.finditer(text)}
+    if shown ^ rows.keys():
+        alone = ", ".join(sorted(shown ^ rows.keys()))
+        sys.exit(
+            f"A table of a page that no script has, or the other way round: {alone}"
+        )
+
+    def anew(table):
+        return table["head"] + markdown(rows[table["name"]])
+
+    return {page: TABLE.sub(anew, text) for page, text in texts.items()}
+
+
+def draw_all():
+    """Draw the pictures of experiments/ and of figures/."""
     for script in map(import_module, SCRIPTS):
-        rows.update(script.tables())
-    names = {name for text in texts.values() for _, name, _ in TABLE.findall(text)}
-    if names ^ rows.keys():
-        sys.exit(f"In a page alone, or in a script: {', '.join(names ^ rows.keys())}")
-    new = lambda table: table[1] + runs.markdown(rows[table[2]])
-    return {page: TABLE.sub(new, text) for page, text in texts.items()}
+        if hasattr(script, "draw"):
+            script.draw()
+    figures = runs.ROOT / "figures"
+    sys.path.append(str(figures))
+    for file in sorted(figures.glob("*.py")):
+        runpy.run_path(str(file), run_name="__main__")
 
 
 if __name__ == "__main__":
     for page, text in written().items():
         page.write_text(text, encoding="utf-8")
-    for script in map(import_module, SCRIPTS):
-        getattr(script, "draw", dict)()
-    sys.path.append(str(runs.ROOT / "figures"))
-    for file in sorted((runs.ROOT / "figures").glob("*.py")):
-        runpy.run_path(str(file), run_name="__main__")
+    draw_all()

@@ -28,8 +28,8 @@ from joblib import Parallel, delayed  # 1.4 or newer; joblib comes with mlxtend
 EXPERIMENTS = Path(__file__).resolve().parent
 ROOT = EXPERIMENTS.parent
 DATA, RUNS = ROOT / "dataset" / "mnist", EXPERIMENTS / "runs.jsonl"
-MADE_BY = {"network", "seed", "epochs", "lr", "clip"}
-KEYS = {*MADE_BY, "losses", "accuracies", "measured", "device", "torch"}
+KEYS = {"network", "seed", "epochs", "lr", "clip"}  # what makes a run, and what it gave
+KEYS |= {"losses", "accuracies", "measured", "device", "torch"}
 if torch.cuda.is_available():
     DEVICE = "cuda"
     NAME = torch.cuda.get_device_name()
@@ -50,6 +50,10 @@ class Runs(NamedTuple):
     clip: float | None = None
     measure: str | None = None  # the script whose `measure` takes the trained net
     seeds: int = 10  # how many are published
+
+    @property
+    def made_by(self):
+        return self.epochs, self.lr, self.clip
 
 
 class Job(NamedTuple):
@@ -84,50 +88,108 @@ def train(job):
     """Make one run as the scripts do, with another net; return what is kept of it."""
     torch.set_num_threads(1)
     train_set, test_set = load(DEVICE)
-    networks, epochs, lr, clip, *_ = job.group
+    group = job.group
     torch.manual_seed(job.seed)
-    net = networks[job.network]().to(DEVICE, memory_format=torch.channels_last)
-    criterion, optimizer = resnet_mnist.loss_and_optimizer(net, lr, momentum=0.5)
+    net = group.networks[job.network]().to(DEVICE, memory_format=torch.channels_last)
+    criterion, optimizer = resnet_mnist.loss_and_optimizer(net, group.lr, momentum=0.5)
 
     def clip_gradient(*_):
-        torch.nn.utils.clip_grad_norm_(net.parameters(), clip)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), group.clip)
 
-    if clip:
+    if group.clip:
         optimizer.register_step_pre_hook(clip_gradient)
-    losses, accuracies, scripts = [], [], job.scripts
-    for epoch in range(1, epochs + 1):
+    run = {"network": job.network, "seed": job.seed, "epochs": group.epochs}
+    run.update(lr=group.lr, clip=group.clip, losses=[], accuracies=[], measured={})
+    run.update(device=NAME, torch=torch.__version__)
+    for epoch in range(1, group.epochs + 1):
         with redirect_stdout(io.StringIO()):
             loss = resnet_mnist.train(net, *train_set, criterion, optimizer, 64, epoch)
         if not math.isfinite(loss):
-            losses, accuracies, scripts = [], [], []
-            break
-        losses.append(round(loss, 4))
-        accuracies.append(resnet_mnist.test(net, *test_set))
-    run = {"network": job.network, "seed": job.seed, "epochs": epochs, "lr": lr}
-    run.update(clip=clip, losses=losses, accuracies=accuracies)
-    sets = {"train_set": train_set, "test_set": test_set}
-    measured = {name: import_module(name).measure(net, **sets) for name in scripts}
-    return {**run, "measured": measured, "device": NAME, "torch": torch.__version__}
+            return {**run, "losses": [], "accuracies": []}
+        run["losses"].append(round(loss, 4))
+        run["accuracies"].append(resnet_mnist.test(net, *test_set))
+    for script in job.scripts:
+        run["measured"][script] = import_module(script).measure(
+            net, train_set, test_set
+        )
+    return run
+
+
+@lru_cache(1)
+def parse(content):
+    """The runs of a store with this content (bytes)."""
+    found = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            found.append(json.loads(line))
+            if not KEYS <= found[-1].keys():
+                raise ValueError
+        except (ValueError, AttributeError):
+            sys.exit(f"{RUNS}, line {number} is not a run: correct it or delete it")
+    return found
+
+
+def finished(group):
+    """{device: {name of a network: {seed: run}}} of the finished runs of a group."""
+    devices = {}
+    for run in parse(RUNS.read_bytes() if RUNS.exists() else b""):
+        made_so = (run["epochs"], run["lr"], run["clip"]) == group.made_by
+        measured = group.measure is None or group.measure in run["measured"]
+        if run["network"] in group.networks and made_so and measured:
+            empty = {name: {} for name in group.networks}
+            networks = devices.setdefault(run["device"], empty)
+            networks[run["network"]][run["seed"]] = run
+    return devices
+
+
+def fewest(networks):
+    """How many seeds the network with the fewest has."""
+    return min(len(seeds) for seeds in networks.values())
+
+
+def read(group):
+    """{name of a network: its finished runs, by seed}; the end where there is none.
+
+    All are of one device, that on which the network with the fewest seeds has the most.
+    """
+    networks = max(finished(group).values(), key=fewest, default={})
+    for name in group.networks:
+        if not networks.get(name):
+            sys.exit(f"{name}, lr {group.lr}: no run is kept; --train makes it")
+    return {name: [seeds[i] for i in sorted(seeds)] for name, seeds in networks.items()}
+
+
+def read_every_device(group):
+    """The same of every device, one after the other."""
+    read(group)  # or end here
+    found = {name: [] for name in group.networks}
+    for networks in finished(group).values():
+        for name, seeds in networks.items():
+            found[name] += [seeds[i] for i in sorted(seeds)]
+    return found
 
 
 def missing(plan, seeds=None):
-    """The jobs of the groups in `plan` for which no device has enough seeds.
+    """The jobs of the groups in `plan` of which no device has enough seeds.
 
     A run without the measure is made again, with all that was measured of it before.
     """
     jobs = {}
     for group in plan.values():
+        devices = finished(group)
+        wanted = group.seeds
+        if seeds and group.epochs:  # of an untrained net one is enough
+            wanted = seeds
+        if any(fewest(networks) >= wanted for networks in devices.values()):
+            continue
+        here = devices.get(NAME, {})
+        unmeasured = finished(group._replace(measure=None)).get(NAME, {})
         for name in group.networks:
-            devices, n = by_device(group, name), group.seeds
-            if seeds and group.epochs:  # of an untrained net one is enough
-                n = seeds
-            if any(len(of_seed) >= n for of_seed in devices.values()):
-                continue
-            before = by_device(group._replace(measure=None), name).get(NAME, {})
-            for seed in set(range(n)) - devices.get(NAME, {}).keys():
-                scripts = {*before.get(seed, {}).get("measured", ()), group.measure}
-                job = Job(name, seed, group, sorted(scripts - {None}))
-                jobs[name, seed, group[1:4]] = job
+            for seed in set(range(wanted)) - here.get(name, {}).keys():
+                before = unmeasured.get(name, {}).get(seed, {"measured": {}})
+                scripts = {*before["measured"], group.measure} - {None}
+                job = Job(name, seed, group, sorted(scripts))
+                jobs[name, seed, group.made_by] = job
     return sorted(jobs.values(), key=lambda job: job.seed)
 
 
@@ -151,45 +213,6 @@ def make(jobs, processes):
         except BrokenProcessPool:
             why = "A process was killed, perhaps for lack of memory"
             sys.exit(f"{why}: the finished runs are kept; try fewer --processes")
-
-
-@lru_cache(1)
-def parse(content):
-    """The runs of a store with this content (bytes)."""
-    found = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            found.append(json.loads(line))
-            if not KEYS <= found[-1].keys():
-                raise ValueError
-        except (ValueError, AttributeError):
-            sys.exit(f"{RUNS}, line {number} is not a run: correct it or delete it")
-    return found
-
-
-def by_device(group, name):
-    """{device: {seed: run}} of a network's finished runs that have the measure."""
-    devices = {}
-    for run in parse(RUNS.read_bytes() if RUNS.exists() else b""):
-        how = run["network"], run["epochs"], run["lr"], run["clip"]
-        if how == (name, *group[1:4]) and group.measure in (None, *run["measured"]):
-            devices.setdefault(run["device"], {})[run["seed"]] = run
-    return devices
-
-
-def read(group, every_device=False):
-    """{name of a network: its finished runs, by seed}; the end where there is none.
-
-    They are of the device with the most seeds, the first of equals, or of every device.
-    """
-    networks = {}
-    for name in group.networks:
-        devices = list(by_device(group, name).values())
-        if not devices:
-            sys.exit(f"{name}, lr {group.lr}: no run is kept; --train makes it")
-        chosen = devices if every_device else [max(devices, key=len)]
-        networks[name] = [seeds[i] for seeds in chosen for i in sorted(seeds)]
-    return networks
 
 
 def command_line(description):

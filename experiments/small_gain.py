@@ -17,6 +17,11 @@ def lecture10(norm=nn.Identity):
     return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(320, 10))
 
 
+def lecture10_kaiming():
+    """The same from the start of "GoogLeNet, Kaiming"."""
+    return runs.kaiming(lecture10(), "linear")
+
+
 def googlenet(change):
     """A GoogLeNet with one change; ReLU and BN come after each convolution of a module."""
     net = Net()
@@ -52,16 +57,31 @@ CHANGES = [
 ]
 TWO = {"GoogLeNet": Net, "lecture 10's CNN": lecture10}
 NETWORKS = {**TWO, **{change: partial(googlenet, change) for change in CHANGES}}
-NETWORKS["lecture 10's CNN, BN"] = partial(lecture10, nn.BatchNorm2d)
+CONTROLS = {
+    **TWO,
+    "lecture 10's CNN, Kaiming": lecture10_kaiming,
+    "lecture 10's CNN, BN": partial(lecture10, nn.BatchNorm2d),
+    "BN and ReLU": NETWORKS["BN and ReLU"],
+}
+AGAIN = [name for name in NETWORKS if name != "second fc layer, no ReLU"]
+CONTROLS_AND_AGAIN = {**CONTROLS, **{name: NETWORKS[name] for name in AGAIN}}
 RATES = (0.01, 0.05)
 FIVE = {lr: runs.Runs(NETWORKS, epochs=5, lr=lr) for lr in RATES}
 TEN = {lr: runs.Runs(TWO, epochs=10, lr=lr) for lr in RATES}
+CONTROL = {
+    0.01: runs.Runs(CONTROLS, epochs=5, lr=0.01, seeds=5),
+    0.05: runs.Runs(CONTROLS_AND_AGAIN, epochs=5, lr=0.05, seeds=5),
+}
 PLAN = {**FIVE, **{("ten epochs", lr): group for lr, group in TEN.items()}}
+PLAN.update({("control", lr): group for lr, group in CONTROL.items()})
 PAIRS = [
     ("BN and ReLU", "BN"),
-    ("lecture 10's CNN, BN", "lecture 10's CNN"),
-    ("BN and ReLU", "lecture 10's CNN, BN"),
     ("second fc layer", "second fc layer, no ReLU"),
+]
+CONTROL_PAIRS = [
+    ("lecture 10's CNN, BN", "lecture 10's CNN"),
+    ("lecture 10's CNN, Kaiming", "lecture 10's CNN"),
+    ("BN and ReLU", "lecture 10's CNN, BN"),
 ]
 
 
@@ -82,18 +102,22 @@ def from_googlenet(groups, early):
     return rows
 
 
-def pairs():
-    """Differences of two networks at one rate, and of two rates for one network."""
+def pairs(groups, compared):
+    """Differences of two networks, at each rate."""
     rows = []
-    for lr, group in FIVE.items():
+    for lr, group in groups.items():
         found = runs.read(group)
-        for ours, theirs in PAIRS:
+        for ours, theirs in compared:
             gain = difference(found[ours], found[theirs])
             rows.append([lr, f"{ours} - {theirs}", gain])
-    for name in TWO:
-        slow, fast = (runs.read(TEN[lr])[name] for lr in RATES)
-        rows.append(["0.05 - 0.01", f"{name}, ten epochs", difference(fast, slow)])
     return rows
+
+
+def rates():
+    """Differences of the two rates, after ten epochs."""
+    slow = runs.read(TEN[0.01])
+    fast = runs.read(TEN[0.05])
+    return [[name, difference(fast[name], slow[name])] for name in TWO]
 
 
 def better():
@@ -115,9 +139,12 @@ def better():
 def tables():
     return {
         "small_gain": from_googlenet(FIVE, early=1),
-        "small_gain: pairs": pairs(),
+        "small_gain: pairs": pairs(FIVE, PAIRS),
+        "small_gain: controls": from_googlenet(CONTROL, early=1),
+        "small_gain: control pairs": pairs(CONTROL, CONTROL_PAIRS),
         "small_gain: better": better(),
         "small_gain: ten": from_googlenet(TEN, early=5),
+        "small_gain: rates": rates(),
     }
 
 
