@@ -42,9 +42,9 @@ def start(*aims):
     return net
 
 
+DEFAULTS = {name: NETWORKS[name] for name in ("GoogLeNet", "GoogLeNet, Kaiming")}
 STARTS = {
-    "GoogLeNet": Net,
-    "GoogLeNet, Kaiming": NETWORKS["GoogLeNet, Kaiming"],
+    **DEFAULTS,
     "GoogLeNet, all equally loud": partial(start, 1, 1, 1, 1),
     "GoogLeNet, 1×1 loud": partial(start, 3, 1, 1, 1),
     "GoogLeNet, 5×5 loud": partial(start, 1, 3, 1, 1),
@@ -53,7 +53,7 @@ STARTS = {
 }
 PLAN = {
     "trained": runs.Runs(STARTS, epochs=5, measure="branches"),
-    "untrained": runs.Runs({"GoogLeNet": Net}, epochs=0, measure="branches", seeds=1),
+    "untrained": runs.Runs(DEFAULTS, epochs=0, measure="branches", seeds=1),
 }
 
 
@@ -125,11 +125,11 @@ def which():
 
 def loud():
     """How loud the branches of each module are before training."""
-    [nets] = runs.read(PLAN["untrained"]).values()
     rows = []
-    for i in (1, 2):
-        [stds] = measured(nets, f"loudness {i}")
-        rows.append([f"incep{i}", *(f"{std:.3f}" for std in stds)])
+    for name, nets in runs.read(PLAN["untrained"]).items():
+        for i in (1, 2):
+            [stds] = measured(nets, f"loudness {i}")
+            rows.append([name, f"incep{i}", *(f"{std:.3f}" for std in stds)])
     return rows
 
 

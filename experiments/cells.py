@@ -50,31 +50,41 @@ def extent(values, form=".2f"):
     return least if least == most else f"{least} to {most}"
 
 
+def interval(middle, half):
+    """A difference and its 95 % interval."""
+    return f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})"
+
+
 def welch(a, b):
-    """Difference of two means and half of Welch's 95 % interval, 0 without variance."""
+    """Half of Welch's 95 % interval of the difference of two means."""
     error_a = variance(a) / len(a)
     error_b = variance(b) / len(b)
     error = error_a + error_b  # the square of the standard error
     if error == 0:
-        return mean(a) - mean(b), 0.0
+        return 0.0
     parts = error_a**2 / (len(a) - 1) + error_b**2 / (len(b) - 1)
-    return mean(a) - mean(b), stdtrit(error**2 / parts, 0.975) * sqrt(error)
+    return stdtrit(error**2 / parts, 0.975) * sqrt(error)
 
 
-def difference(ours, theirs, value=final, value_of_theirs=None):
-    """Difference of the means of two groups of runs, and its 95 % interval.
+def difference(ours, theirs, value=final):
+    """Difference of the means of two networks' runs, all of one device.
 
-    All are of one device. Nothing where a group has a single run, or is compared with
-    itself.
+    Nothing where a network has a single run, or is compared with itself.
     """
     if len({run["device"] for run in [*ours, *theirs]}) > 1:
-        raise ValueError("a difference of two devices is none of two networks")
-    if min(len(ours), len(theirs)) < 2 or (ours is theirs and not value_of_theirs):
+        raise ValueError("these runs are of two devices, which differ by themselves")
+    if ours is theirs or min(len(ours), len(theirs)) < 2:
         return ""
     a = [value(run) for run in ours]
-    b = [(value_of_theirs or value)(run) for run in theirs]
-    middle, half = welch(a, b)
-    return f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})"
+    b = [value(run) for run in theirs]
+    return interval(mean(a) - mean(b), welch(a, b))
+
+
+def change(nets, before, after):
+    """Mean of the change from `before` to `after` of each of several nets."""
+    changes = [after(run) - before(run) for run in nets]
+    half = stdtrit(len(nets) - 1, 0.975) * stdev(changes) / sqrt(len(nets))
+    return interval(mean(changes), half)
 
 
 def markdown(rows):

@@ -4,7 +4,7 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 import runs
-from cells import difference, origin, spread
+from cells import change, origin, spread
 
 import googlenet_mnist
 import resnet_mnist
@@ -28,14 +28,13 @@ def late(run):
     return mean(run["accuracies"][25:30])
 
 
-def gains():
+def spans():
     """Means of five epochs, which waver less than one: early, in the middle, late."""
     rows = []
     for name, nets in runs.read(PLAN["thirty"]).items():
         means = [spread([part(run) for run in nets]) for part in (early, middle, late)]
-        gain = difference(nets, nets, late, early)
-        at_last = difference(nets, nets, late, middle)
-        rows.append([name, origin(nets), *means, gain, at_last])
+        gains = [change(nets, early, late), change(nets, middle, late)]
+        rows.append([name, origin(nets), *means, *gains])
     return rows
 
 
@@ -55,7 +54,7 @@ def each():
 
 
 def tables():
-    return {"more_epochs": gains(), "more_epochs: each": each()}
+    return {"more_epochs": spans(), "more_epochs: each": each()}
 
 
 def draw():
