@@ -1,12 +1,9 @@
 """Draw the diagram of resnet_mnist.py: python figures/resnet.py"""
 
 import matplotlib.pyplot as plt
-from diagrams import FIGURES, arrow, blank, chain, draw_block
+from diagrams import FIGURES, blank, draw_block, draw_net
 
-size = {"figsize": (7.5, 5.6), "width_ratios": [1, 1.1]}
-figure, (left, right) = plt.subplots(1, 2, layout="constrained", **size)
-blank(left, "Net", 3, 9)
-layers = [
+NET = [
     ("image", "(N, 1, 28, 28)"),
     ("conv1 5×5", "(N, 16, 24, 24)"),
     ("ReLU, max pool 2×2", "(N, 16, 12, 12)"),
@@ -17,8 +14,11 @@ layers = [
     ("flatten", "(N, 512)"),
     ("fc", "(N, 10)"),
 ]
-arrow(left, (1.5, chain(left, 1.5, 0, layers) + 0.25), (1.5, 8.75))
 
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(7.5, 5.6), width_ratios=[1, 1.1], layout="constrained"
+)
+draw_net(left, NET)
 blank(right, "ResidualBlock(C): relu(x + y)", 4.8, 9)
 draw_block(right, ["conv1 3×3", "ReLU", "conv2 3×3"])
 right.text(1.6, 5.3, "y", fontsize=10)
