@@ -1,13 +1,14 @@
 """What becomes of a block when many stand in a row? One epoch with 1, 4 and 16 a stage."""
 
 from functools import partial
-from math import log10, nan
+from math import nan
 from statistics import mean
 
 import matplotlib.pyplot as plt
 import runs
 import torch.nn.functional as F
 from cells import cell, difference, heat_map, learns, origin
+from matplotlib.colors import LogNorm
 from runs import Runs
 from torch import nn
 
@@ -228,20 +229,25 @@ def draw_learned(axes):
     shades = [[mean(map(learns, found[name])) for found in at] for name in NETWORKS]
     heat_map(axes, texts, shades, NETWORKS, DEPTHS, cmap="cividis", vmin=0, vmax=1)
     axes.set(title="accuracy (%) after one epoch, lr 0.01", xlabel="blocks a stage")
+    key = axes.figure.colorbar(axes.images[0], ax=axes, location="bottom")
+    key.set_label("share of the seeds that learn (accuracy 80 % or more)")
 
 
 def draw_first_gradient(axes):
-    """Dark where the gradient vanishes or explodes, light where it is near 1."""
-    lines = first_gradients(DEPTHS).values()
-    texts = [[f"{norm:.0e}" for norm in norms] for norms in lines]
-    shades = [[5 - abs(log10(norm + 1e-20)) for norm in norms] for norms in lines]
-    heat_map(axes, texts, shades, NETWORKS, DEPTHS, cmap="cividis", vmin=0, vmax=5)
+    """Blue where the gradient vanishes, red where it explodes, light near 1."""
+    norms = list(first_gradients(DEPTHS).values())
+    texts = [[f"{norm:.0e}" for norm in line] for line in norms]
+    scale = LogNorm(1e-4, 1e4, clip=True)  # what is beyond has the colour of the end
+    heat_map(axes, texts, norms, NETWORKS, DEPTHS, cmap="coolwarm", norm=scale)
     axes.set(title="first gradient, before training", xlabel="blocks a stage")
+    look = {"location": "bottom", "extend": "both"}
+    key = axes.figure.colorbar(axes.images[0], ax=axes, **look)
+    key.set_label("vanishes  ←  norm of the gradient  →  explodes")
 
 
 def draw():
     """A row for each block, a column for each depth."""
-    size = {"figsize": (11, 7), "sharey": True}
+    size = {"figsize": (10.5, 8), "sharey": True}
     figure, (left, right) = plt.subplots(1, 2, layout="constrained", **size)
     draw_learned(left)
     draw_first_gradient(right)
