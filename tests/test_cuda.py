@@ -12,8 +12,8 @@ from conftest import MEASURED, ROOT
 pytestmark = pytest.mark.skipif(not which("nvidia-smi"), reason="needs a GPU")
 
 
-def start(code, *flags):
-    """Run Python code in a process that sees the GPU, which conftest.py hides."""
+def python(code, *flags):
+    """Run code in a process that sees the GPU, which conftest.py hides; return output."""
     visible = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
     command = [sys.executable, "-c", code, *flags]
     pipes = {"capture_output": True, "text": True, "timeout": 600, "env": visible}
@@ -25,7 +25,7 @@ def start(code, *flags):
 @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 def test_a_checkpoint_of_cuda_loads_on_the_cpu(device, places, tmp_path):
     code = "import sys, resnet_mnist; resnet_mnist.main(sys.argv[1:])"
-    start(code, "--device", device, "--epochs", "1", *places)
+    python(code, "--device", device, "--epochs", "1", *places)
     checkpoint = torch.load(tmp_path / "resnet_mnist.pt", weights_only=True)
     assert {x.device.type for x in checkpoint["state_dict"].values()} == {"cpu"}
 
@@ -39,4 +39,4 @@ print("measured", measured)"""
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_an_experiment_measures_a_net_on_cuda(name, full_mnist):
-    assert start(MEASURE.format(name=name)).startswith("measured")
+    assert python(MEASURE.format(name=name)).startswith("measured")
