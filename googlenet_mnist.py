@@ -255,7 +255,7 @@ def main(argv=None):
         plot(losses, accuracies, remark, plot_file)
         done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
         print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
-    print(f"{accuracies}{remark}")
+    print(f"{accuracies}{remark}", flush=True)
     plt.show()
     return losses, accuracies
 

@@ -475,7 +475,7 @@ def main(argv=None):
             plot(curves, remark, plot_file)
             done = f"[{epoch}/{args.epochs}] Accuracy on test set: {accuracy:.2f} %"
             print(f"{done}  ({time.perf_counter() - start:.1f} s)", flush=True)
-        print(f"{accuracies}{remark}")
+        print(f"{accuracies}{remark}", flush=True)
     plt.show()
     if diverged:
         sys.exit(f"No finite loss: {', '.join(diverged)}")

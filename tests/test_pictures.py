@@ -1,6 +1,5 @@
 """The pictures show what their labels say: those of experiments/, and the diagrams."""
 
-import inspect
 import runpy
 import sys
 from importlib import import_module
@@ -235,18 +234,6 @@ def test_accuracies_and_losses_of_thirty_epochs_stand_where_the_labels_say(reads
     assert last_values(losses) == {"GoogLeNet": 0.1, "ResNet": 0.1}
 
 
-def test_a_value_of_thirty_epochs_stands_above_its_epoch(reads):
-    reads(of_more_epochs)
-    for axes in drawn(more_epochs.draw):
-        assert axes.lines[0].get_xdata()[-1] == 30
-
-
-def test_a_curve_of_thirty_epochs_has_its_seed(reads):
-    reads(of_more_epochs)
-    left = drawn(more_epochs.draw)[0]
-    assert "seed 4" in left.lines[0].get_label()
-
-
 # The diagrams
 
 
@@ -318,13 +305,6 @@ def test_the_diagram_of_a_net_has_its_layers_and_shapes(name, module, layers):
     )
 
 
-@pytest.mark.parametrize(("name", "module", "layers"), NETS)
-def test_forward_says_the_shapes_of_the_diagram(name, module, layers):
-    lines = inspect.getsource(module.Net.forward).splitlines()
-    comments = [line.split("# ")[1] for line in lines if "# " in line]
-    assert comments == [shape for _, shape in layers]
-
-
 BRANCHES = [
     "branch1x1 conv 1×1 16",
     "branch5x5 conv 1×1 16 conv 5×5 24",
@@ -386,8 +366,8 @@ def panels():
 
 
 def test_every_block_has_a_panel(panels):
-    why = "add it to PANELS in figures/block_diagrams.py, in the order of BLOCKS"
-    assert [name for name in panels if name] == list(BLOCKS), why
+    lacking = BLOCKS.keys() - panels.keys()
+    assert not lacking, "add it to PANELS in figures/block_diagrams.py"
 
 
 @pytest.mark.parametrize("name", BLOCKS)

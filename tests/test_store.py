@@ -120,11 +120,6 @@ def test_an_untrained_net_is_measured_once_whatever_is_asked_for(store):
     assert missing(GROUP._replace(epochs=0, seeds=1), seeds=5) == [0]
 
 
-def test_each_rate_has_its_runs(store):
-    plan = {lr: GROUP._replace(lr=lr, seeds=1) for lr in (0.01, 0.05)}
-    assert {job.group.lr for job in runs.missing(plan)} == {0.01, 0.05}
-
-
 def test_a_run_of_two_groups_is_made_once(store):
     assert len(runs.missing({"one": GROUP, "two": GROUP})) == 3
 
@@ -134,11 +129,6 @@ def test_a_run_is_made_again_with_what_was_measured_of_it_before(keep):
     group = GROUP._replace(measure="derivative", seeds=2)
     scripts = [job.scripts for job in runs.missing({"group": group})]
     assert scripts == [["derivative", "errors"], ["derivative"]]
-
-
-def test_a_measured_run_is_not_made_again(keep):
-    keep({"seed": 0, "measured": {"errors": []}})
-    assert missing(GROUP._replace(measure="errors", seeds=1)) == []
 
 
 # Reading
@@ -177,12 +167,6 @@ def test_every_device_can_be_read_one_after_the_other(keep):
     ]
 
 
-def test_of_a_run_made_twice_the_later_counts(keep):
-    keep({"accuracies": [1.0]}, {"accuracies": [2.0]})
-    [run] = runs.read(GROUP)["ResNet"]
-    assert run["accuracies"] == [2.0]
-
-
 def test_a_run_without_the_measure_is_not_read(keep):
     keep({"seed": 0}, {"seed": 1, "measured": {"errors": []}})
     found = runs.read(GROUP._replace(measure="errors"))
@@ -193,12 +177,6 @@ def test_a_run_without_the_measure_is_not_read(keep):
 def test_a_missing_run_ends_in_a_line_that_names_it_and_train(read, store):
     with pytest.raises(SystemExit, match=r"ResNet.*0\.01.*--train"):
         read(GROUP)
-
-
-def test_a_network_that_alone_lacks_runs_is_named(keep):
-    keep({"network": "a"})
-    with pytest.raises(SystemExit, match=r"^b\b.*--train"):
-        runs.read(TWO)
 
 
 BAD = [b"half a li", b"[1, 2]", b"5", b'{"network": "ResNet"}', b"\xff\xfe{", b"\n{}"]
@@ -273,15 +251,6 @@ def test_a_run_that_diverges_is_kept_without_figures(loss, digits, monkeypatch):
     assert (run["losses"], run["accuracies"], run["measured"]) == ([], [], {})
 
 
-def test_a_run_takes_one_thread(digits):
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    runs.train(job(resnet_mnist.Net, epochs=0))
-    after = torch.get_num_threads()
-    torch.set_num_threads(before)
-    assert after == 1
-
-
 @pytest.mark.parametrize("make", [runs.train, lambda job: runs.make([job], 1)])
 def test_without_the_full_mnist_no_run_is_made(make, tmp_path, monkeypatch, store):
     monkeypatch.setattr(runs, "DATA", tmp_path / "empty")  # so that there is a sample
@@ -294,23 +263,11 @@ def test_without_the_full_mnist_no_run_is_made(make, tmp_path, monkeypatch, stor
 # Making many
 
 
-def test_a_run_is_kept_with_its_line(store, digits):
-    runs.make([job(resnet_mnist.Net, seed) for seed in (0, 1)], 1)
-    lines = store.read_text("utf-8").splitlines()
-    assert [json.loads(line)["seed"] for line in lines] == [0, 1]
-
-
 def test_a_cut_last_line_gets_its_end_before_the_next_is_appended(store, digits):
     store.write_text("cut")
     runs.make([job(resnet_mnist.Net)], 1)
     first, second = store.read_text("utf-8").splitlines()
     assert (first, json.loads(second)["network"]) == ("cut", "net")
-
-
-def test_a_whole_last_line_is_followed_by_no_empty_one(store, digits):
-    store.write_text("whole\n")
-    runs.make([job(resnet_mnist.Net)], 1)
-    assert len(store.read_text("utf-8").splitlines()) == 2
 
 
 def test_a_run_is_kept_before_the_next_is_made(store, digits):
@@ -413,21 +370,12 @@ def call(monkeypatch, store):
     return with_flags
 
 
-def test_without_train_nothing_is_made(call):
-    assert call() == []
-
-
 def test_train_makes_what_is_published(call):
     assert [job.seed for job in call("--train")] == [0, 1, 2]
 
 
 def test_train_makes_as_many_seeds_as_are_asked_for(call):
     assert [job.seed for job in call("--train", "5")] == [0, 1, 2, 3, 4]
-
-
-def test_what_is_finished_is_not_made(call, keep):
-    keep(*({"seed": seed} for seed in range(3)))
-    assert call("--train") == []
 
 
 def test_each_table_stands_below_its_name(call, capsys):
