@@ -1,13 +1,15 @@
 """Your own digit: why does the net so often get it wrong, and what makes it right?
 
-`own_digit.py PHOTO` asks the net that resnet_mnist.py has left in results/; without a
-photo it prints the table of the changed test sets and draws own_digit.png.
+`own_digit.py PHOTO` asks the net that resnet_mnist.py has left in results/, and leaves
+own_digit_answer.png there; without a photo it prints the table of the changed test
+sets and draws own_digit.png here.
 """
 
 import sys
 from functools import lru_cache
 
 import matplotlib.pyplot as plt
+import numpy as np
 import runs
 import torch
 from cells import origin, spread
@@ -23,46 +25,99 @@ CHECKPOINT = runs.ROOT / "results" / "resnet_mnist.pt"
 PLAN = {"trained": runs.Runs({"ResNet": Net}, epochs=10, measure="own_digit")}
 
 
+def on_white_paper(photo):
+    """A PIL image of any kind as RGB: upright, and at most 1,000 pixels long."""
+    photo = ImageOps.exif_transpose(photo)
+    if photo.mode.startswith("I"):  # 16 bits a pixel, to 8
+        photo = photo.convert("I").point(lambda value: value / 257).convert("L")
+    photo = photo.convert("RGBA")
+    photo.thumbnail((1000, 1000))  # which averages its noise
+    paper = Image.new("RGBA", photo.size, "white")
+    return Image.alpha_composite(paper, photo).convert("RGB")
+
+
+def find_ink(photo):
+    """How much darker than the paper's light around it the ink is, 0 elsewhere: (H, W).
+
+    ValueError where there is none.
+    """
+    grey = on_white_paper(photo).convert("L")
+    pixels = np.asarray(grey, dtype="float32") / 255  # (H, W)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if np.median(edge) + np.median(pixels) < pixels.min() + pixels.max():
+        pixels = 1 - pixels  # so that the paper is light
+    window = max(pixels.shape) // 3 + 1  # wider than a stroke, not than a shadow
+    light = ndimage.grey_closing(pixels, (window, window))
+    ink = (light - pixels) / light.clip(min=0.3)
+    smooth = ndimage.gaussian_filter(ink, max(ink.shape) / 300)  # noise is averaged
+    if smooth.max() - np.median(ink) < 0.2:  # most of a picture is paper
+        raise ValueError("there is no digit in it")
+    return ink * (ink > 0.4 * ink.max())
+
+
+def find_parts(ink):
+    """The connected parts of the ink: their numbers (H, W), and {number: box}.
+
+    A box is a slice of rows and one of columns.
+    """
+    numbers, _ = ndimage.label(ink, np.ones((3, 3)))
+    return numbers, dict(enumerate(ndimage.find_objects(numbers), start=1))
+
+
+def longer_side(box):
+    return max(side.stop - side.start for side in box)
+
+
+def touches_border(box, shape):
+    return any(side.start == 0 or side.stop == n for side, n in zip(box, shape))
+
+
+def cut_out_digit(ink):
+    """The digit alone, cropped: no specks, no shadow and no table at the border."""
+    numbers, boxes = find_parts(ink)
+    sizes = {i: longer_side(box) for i, box in boxes.items()}
+    inner = [i for i, box in boxes.items() if not touches_border(box, ink.shape)]
+    largest = max(sizes.values())
+    if any(sizes[i] > 0.3 * largest for i in inner):  # else the digit is at the border
+        sizes = {i: sizes[i] for i in inner}
+    digit = [i for i, size in sizes.items() if size > 0.1 * largest]
+    is_digit = np.isin(numbers, digit)
+    [box] = ndimage.find_objects(is_digit.astype(int))
+    return (ink * is_digit)[box]
+
+
+def refuse_two(digit):
+    """ValueError where two parts, both nearly as high as the whole, are far apart."""
+    height = len(digit)
+    _, boxes = find_parts(digit)
+    tall = [x for y, x in boxes.values() if y.stop - y.start > 0.75 * height]
+    if tall and max(x.start for x in tall) - min(x.stop for x in tall) > height / 4:
+        raise ValueError("there is more than one digit in it")
+
+
+def to_28x28(digit):
+    """Scale to 20 pixels and pad, so that the centre of mass is in the middle."""
+    longest = max(digit.shape)
+    height, width = [max(1, round(20 * side / longest)) for side in digit.shape]
+    digit = torch.from_numpy(digit)[None]  # (1, H, W)
+    digit = TF.resize(digit, [height, width], antialias=True)
+    digit = digit / digit.max()  # a thin pen has become faint
+    y, x = ndimage.center_of_mass(digit[0].numpy())  # is brought to 14, 14
+    top = min(max(round(14 - y), 0), 28 - height)
+    left = min(max(round(14 - x), 0), 28 - width)
+    return TF.pad(digit, [left, top, 28 - left - width, 28 - top - height])
+
+
 def like_mnist(photo):
     """Make of a PIL image what MNIST's makers made of a digit: (1, 28, 28), in [0, 1].
 
     Light on dark, cropped, scaled to 20 pixels, its centre of mass in the middle (LeCun
     et al. 1998, "Gradient-Based Learning Applied to Document Recognition", Section III).
-    Shadows, specks and a table at the border are left out. ValueError: no digit, or two.
+    ValueError: no digit, or two.
     """
-    photo = ImageOps.exif_transpose(photo).convert("RGBA")
-    photo.thumbnail((1000, 1000))  # which averages its noise
-    paper = Image.new("RGBA", photo.size, "white")
-    [pixels] = TF.to_tensor(Image.alpha_composite(paper, photo).convert("L"))  # (H, W)
-    edge = torch.cat([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    if edge.median() + pixels.median() < pixels.min() + pixels.max():
-        pixels = 1 - pixels  # so that the paper is light
-    window = [max(pixels.shape) // 3 + 1] * 2  # wider than a stroke, not than a shadow
-    light = torch.from_numpy(ndimage.grey_closing(pixels.numpy(), window))
-    ink = (light - pixels) / light.clamp(min=0.3)  # of the paper's light
-    if ink.max() < 0.25:
-        raise ValueError("there is no digit in it")
-    ink = torch.where(ink > 0.4 * ink.max(), ink, 0.0)
-    labels, _ = ndimage.label(ink, torch.ones(3, 3))
-    boxes, (height, width) = ndimage.find_objects(labels), ink.shape
-    gaps = [[y.start, x.start, height - y.stop, width - x.stop] for y, x in boxes]
-    sizes = [max(y.stop - y.start, x.stop - x.start) for y, x in boxes]
-    parts = [i for i, size in enumerate(sizes) if size > 0.1 * max(sizes)]
-    inner = [i for i in parts if gaps[i].count(0) < 2]  # no table along the border
-    if max((sizes[i] for i in inner), default=0) > 0.3 * max(sizes):
-        parts = inner
-    ink[~torch.isin(torch.from_numpy(labels), torch.tensor(parts) + 1)] = 0
-    ink = ink[ndimage.find_objects((ink > 0).int())[0]]
-    boxes = [boxes[i] for i in parts]
-    tall = [x for y, x in boxes if y.stop - y.start > 0.75 * len(ink)]
-    if tall and max(x.start for x in tall) - min(x.stop for x in tall) > len(ink) / 4:
-        raise ValueError("there is more than one digit in it")
-    size = [max(1, round(20 * side / max(ink.shape))) for side in ink.shape]
-    [ink] = TF.resize(ink[None], size, antialias=True)
-    ink = ink / ink.max()  # a thin pen has become faint
-    middle = ndimage.center_of_mass(ink.numpy())  # is brought to 14, 14
-    corner = [min(max(round(14 - m), 0), 28 - n) for m, n in zip(middle, size)]
-    return TF.pad(ink[None], [corner[1], corner[0], 28, 28])[:, :28, :28]
+    digit = cut_out_digit(find_ink(photo))
+    refuse_two(digit)
+    return to_28x28(digit)
 
 
 def load_net():
@@ -77,11 +132,12 @@ def load_net():
 
 
 def show_answer(file):
-    """Print what the net says of a picture; draw what it sees and its probabilities."""
+    """Print what the net says of a picture; draw the picture, what it sees and says."""
     net = load_net()
     try:
-        with Image.open(file) as photo:
-            digit = like_mnist(photo)
+        with Image.open(file) as content:
+            photo = on_white_paper(content)
+        digit = like_mnist(photo)
     except Image.UnidentifiedImageError:
         sys.exit(f"{file} is no picture that can be read: save it as JPEG or PNG")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -89,13 +145,20 @@ def show_answer(file):
     with torch.inference_mode():
         [chances] = net((digit[None] - MEAN) / STD).softmax(dim=1)
     print(f"The net says {chances.argmax()} ({chances.max():.1%})")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
-    left.imshow(digit[0].numpy(), cmap="gray")
-    left.set(title="what the net sees")
-    right.bar(range(10), chances.tolist())
-    right.set(title="what it says", xlabel="digit", xticks=range(10))
-    right.set(ylabel="probability", ylim=(0, 1))
-    figure.savefig(CHECKPOINT.with_name("own_digit.png"), dpi=90)
+    if chances.max() < 2 / 3:
+        print("It is not sure: look in the picture at what it sees. Is it your digit?")
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    panels[0].imshow(photo)
+    panels[0].set(title="the photo")
+    panels[0].axis("off")
+    panels[1].imshow(digit[0].numpy(), cmap="gray", vmin=0, vmax=1)
+    panels[1].set(title="what the net sees")
+    panels[2].bar(range(10), chances.tolist())
+    panels[2].set(title="what it says", xlabel="digit", xticks=range(10))
+    panels[2].set(ylabel="probability", ylim=(0, 1))
+    picture = CHECKPOINT.with_name("own_digit_answer.png")
+    figure.savefig(picture, dpi=90)
+    print(f"Picture: {picture}", flush=True)
     plt.show()
 
 
