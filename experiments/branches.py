@@ -33,6 +33,7 @@ def start(*aims):
     for module in (net.incep1, net.incep2):
         stds = loudness(net, module, images)
         power = sum(c * std**2 for c, std in zip(CHANNELS, stds))
+        # so that the power of the module stays
         unit = (power / sum(c * aim**2 for c, aim in zip(CHANNELS, aims))) ** 0.5
         convs = [module.branch1x1, module.branch5x5_2]
         convs += [module.branch3x3_3, module.branch_pool]

@@ -15,6 +15,7 @@ import math
 import os
 import signal
 import sys
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stdout
 from functools import lru_cache
@@ -212,6 +213,8 @@ def make(jobs, processes):
                 which = f"{run['network']}, seed {run['seed']}"
                 print(f"[{i}/{len(jobs)}] {which}: {run['accuracies']}", flush=True)
         except KeyboardInterrupt:
+            warnings.simplefilter("ignore")  # joblib's, of runs that nobody uses
+            finished.close()  # ends the processes, which else are waited for
             sys.exit("Interrupted: the finished runs are kept")
         except BrokenProcessPool:
             why = "A process was killed, perhaps for lack of memory"

@@ -231,6 +231,13 @@ def test_the_derivatives_of_a_branch_are_its_factor(two_digits):
     assert found["negative"] == [100.0, 0.0]
 
 
+def test_what_the_inner_relu_stops_has_the_derivative_0(two_digits):
+    net = net_of_multiples(0.5, 0.5)
+    net.rblock1.conv1.weight.data.neg_()  # so that conv1(x) is below 0
+    found = derivative.measure(net, None, two_digits)
+    assert (found["least"][0], found["negative"][0]) == (0, 0)
+
+
 def test_a_block_multiplies_the_gradient_by_1_and_the_factor(two_digits):
     found = derivative.measure(net_of_multiples(-0.5, 0.25), None, two_digits)
     half, more = [0.5, 0.5, 100.0], [1.25, 1.25, 0.0]  # median, least, share below 1

@@ -120,6 +120,11 @@ def test_an_untrained_net_is_measured_once_whatever_is_asked_for(store):
     assert missing(GROUP._replace(epochs=0, seeds=1), seeds=5) == [0]
 
 
+def test_a_clipped_group_has_its_own_runs(keep):
+    keep({"seed": 0, "clip": 1}, {"seed": 1})
+    assert missing(GROUP._replace(clip=1)) == [1, 2]
+
+
 def test_a_run_of_two_groups_is_made_once(store):
     assert len(runs.missing({"one": GROUP, "two": GROUP})) == 3
 
