@@ -218,9 +218,7 @@ def test_other_peoples_digits_are_from_0_to_1_and_on_white_paper(batch, monkeypa
     monkeypatch.setattr(runs, "load", lambda device: (batch, [x[:2] for x in batch]))
     (small, _), (seen, answers) = own_digit.test_sets.__wrapped__()["others"]
     assert (small.min(), small.max()) == (0, 1)
-    torch.testing.assert_close(
-        seen[0], like_mnist(own_digit.TF.to_pil_image(1 - small[0]))
-    )
+    assert seen[0, 0].sum(dim=1).count_nonzero() == 20
     assert answers.tolist() == [1]
 
 
