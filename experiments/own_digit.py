@@ -6,6 +6,7 @@ sets and draws own_digit.png here.
 """
 
 import sys
+from contextlib import suppress
 from functools import lru_cache
 
 import matplotlib.pyplot as plt
@@ -181,8 +182,12 @@ CHANGES = {
 
 
 def restored(images):
-    """What like_mnist makes of digits (N, 1, H, W), each by itself."""
-    return torch.stack([like_mnist(TF.to_pil_image(image)) for image in images])
+    """What like_mnist makes of digits (N, 1, H, W), each by itself; if refused, black."""
+    seen = torch.zeros(len(images), 1, 28, 28)
+    for i, image in enumerate(images):
+        with suppress(ValueError):
+            seen[i] = like_mnist(TF.to_pil_image(image))
+    return seen
 
 
 @lru_cache(None)

@@ -9,6 +9,7 @@ under this name.
 import re
 import runpy
 import sys
+from collections import Counter
 from importlib import import_module
 
 import runs
@@ -26,9 +27,16 @@ HEAD = r"<!-- (?P<name>.+) -->\n\n\|.*\n\|-.*\n"
 TABLE = re.compile(rf"^(?P<head>{HEAD})(?:\|.*\n)*", re.MULTILINE)
 
 
+def store():
+    """How many runs the store has of each device and version of torch."""
+    found = runs.parse(runs.RUNS.read_bytes())
+    made_with = Counter((run["device"], run["torch"]) for run in found)
+    return [[*device_and_torch, count] for device_and_torch, count in made_with.items()]
+
+
 def all_tables():
     """{name of a table: its rows}."""
-    rows = {}
+    rows = {"store": store()}
     for script in map(import_module, SCRIPTS):
         rows.update(script.tables())
     return rows
