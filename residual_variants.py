@@ -164,7 +164,7 @@ class ConvShortcutPublished(ConvShortcut):
 
 
 class DropoutShortcut(Block):
-    """relu(dropout(x) + y). Figure 2(f), where the expectation is 0.5 x, here x."""
+    """relu(dropout(x) + y). Figure 2(f); its mean is x here, 0.5 x there."""
 
     def forward(self, x):
         return F.relu(F.dropout(x, p=0.5, training=self.training) + self.residual(x))
@@ -173,8 +173,8 @@ class DropoutShortcut(Block):
 class NormalisedBlock(nn.Module):
     """Two convolutions and two batch normalisations (BN), which bring the only bias.
 
-    With the pre-activation units, Figure 4(d) and (e), the paper moves the activation of
-    the first before the shortcut and adds one after the last (Appendix). Net has a ReLU
+    For Figure 4(d) and (e) the paper changes the ends (Appendix): one activation comes
+    before the first shortcut, and one more after the last sum. Here Net has a ReLU
     before its first block, and nothing after the last.
     """
 
@@ -264,17 +264,16 @@ class Dense(nn.Module):
 
     def __init__(self, channels, layers=5):
         super().__init__()
-        self.growth_rate = channels // 4
-        widths = [channels + i * self.growth_rate for i in range(layers + 1)]
+        growth_rate = channels // 4
+        widths = [channels + i * growth_rate for i in range(layers + 1)]
         self.layers = nn.ModuleList(
-            PreActivatedConv(width, self.growth_rate, kernel_size=3)
-            for width in widths[:-1]
+            PreActivatedConv(width, growth_rate, kernel_size=3) for width in widths[:-1]
         )
         self.transition = PreActivatedConv(widths[-1], channels, kernel_size=1)
 
     def forward(self, x):
         for layer in self.layers:
-            x = torch.cat([x, layer(x)], dim=1)  # (N, C + (i + 1) * growth_rate, H, W)
+            x = torch.cat([x, layer(x)], dim=1)  # growth_rate more channels
         return self.transition(x)  # (N, C, H, W)
 
 
@@ -357,7 +356,7 @@ def train(net, images, labels, criterion, optimizer, batch_size, epoch):
 # 5 Test 定义测试函数 ------------------------------------------------------------------
 @torch.inference_mode()
 def test(net, images, labels):
-    """Return the accuracy of `net` in %, to two decimals. All at once would take 1 GB."""
+    """Return the accuracy of `net` in %. All digits at once would take 1 GB."""
     net.eval()
     answers = torch.cat([net(batch).argmax(dim=1) for batch in images.split(250)])
     return round(100 * (answers == labels).double().mean().item(), 2)
@@ -393,7 +392,7 @@ def plot(curves, remark, file):
 def save_checkpoint(file, net, epoch, accuracy):
     """Save the state dict of `net`, its epoch and its accuracy (%) on the test set."""
     weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
-    buffer = io.BytesIO()  # of a full disk torch.save says only that writing failed
+    buffer = io.BytesIO()  # torch.save to a file does not say that the disk is full
     torch.save({"state_dict": weights, "epoch": epoch, "accuracy": accuracy}, buffer)
     temporary = file.with_suffix(".tmp")  # renamed when whole
     try:
@@ -447,7 +446,8 @@ def main(argv=None):
     suffix = "" if args.depth == 1 else f"-depth-{args.depth}"
     plot_file = args.out.resolve() / f"{FILE}{suffix}.png"
     print(f"Plot: {plot_file}")
-    curves, diverged = {}, []
+    curves = {}
+    diverged = []
     for block in BLOCKS if "all" in args.blocks else args.blocks:
         torch.manual_seed(args.seed)
         net = Net(BLOCKS[block], args.depth)

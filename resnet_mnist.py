@@ -141,7 +141,7 @@ def train(net, images, labels, criterion, optimizer, batch_size, epoch):
 # 5 Test 定义测试函数 ------------------------------------------------------------------
 @torch.inference_mode()
 def test(net, images, labels):
-    """Return the accuracy of `net` in %, to two decimals. All at once would take 1 GB."""
+    """Return the accuracy of `net` in %. All digits at once would take 1 GB."""
     net.eval()
     answers = torch.cat([net(batch).argmax(dim=1) for batch in images.split(250)])
     return round(100 * (answers == labels).double().mean().item(), 2)
@@ -173,7 +173,7 @@ def plot(losses, accuracies, remark, file):
 def save_checkpoint(file, net, epoch, accuracy):
     """Save the state dict of `net`, its epoch and its accuracy (%) on the test set."""
     weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}
-    buffer = io.BytesIO()  # of a full disk torch.save says only that writing failed
+    buffer = io.BytesIO()  # torch.save to a file does not say that the disk is full
     torch.save({"state_dict": weights, "epoch": epoch, "accuracy": accuracy}, buffer)
     temporary = file.with_suffix(".tmp")  # renamed when whole
     try:

@@ -27,7 +27,7 @@ def loudness(net, module, images):
 
 @torch.no_grad()
 def start(*aims):
-    """A GoogLeNet whose branches start as loud as `aims` says, its modules as ever."""
+    """A GoogLeNet whose branches start with a loudness in the ratio of `aims`."""
     net = Net()
     images, _ = runs.load("cpu")[0]
     for module in (net.incep1, net.incep2):
@@ -38,8 +38,9 @@ def start(*aims):
         convs = [module.branch1x1, module.branch5x5_2]
         convs += [module.branch3x3_3, module.branch_pool]
         for conv, aim, std in zip(convs, aims, stds):
-            conv.weight.mul_(aim * unit / std)
-            conv.bias.mul_(aim * unit / std)
+            factor = aim * unit / std
+            conv.weight.mul_(factor)
+            conv.bias.mul_(factor)
     return net
 
 
@@ -85,14 +86,15 @@ def measured(nets, key):
 
 
 def points_lost(nets):
-    """Mean and standard deviation of the points lost, without each branch in turn."""
+    """For each branch of incep1, then of incep2, the points that each net loses."""
     modules = [zip(*measured(nets, f"lost {i}")) for i in (1, 2)]
     return [values for branches in modules for values in branches]
 
 
 def points():
     """Accuracy, and the points lost without each branch of incep1, then of incep2."""
-    rows, found = [], runs.read(PLAN["trained"])
+    rows = []
+    found = runs.read(PLAN["trained"])
     for name, nets in found.items():
         gain = difference(nets, found["GoogLeNet"])
         lost = [spread(values) for values in points_lost(nets)]

@@ -190,9 +190,9 @@ def clipped():
 
 
 def short(nets):
-    """Accuracy (%), or how many learn of how many, in signs alone."""
-    learned = sum(learns(run) for run in nets)
-    return cell(nets) if learned == len(nets) else f"{learned}/{len(nets)}"
+    """Accuracy (%), or "3/4" where only three of four learn."""
+    count = sum(learns(run) for run in nets)
+    return cell(nets) if count == len(nets) else f"{count}/{len(nets)}"
 
 
 def blocks():

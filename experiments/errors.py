@@ -1,6 +1,7 @@
 """Which test digits do most of the trained ResNets get wrong?"""
 
 from collections import Counter, defaultdict
+from math import ceil
 
 import matplotlib.pyplot as plt
 import runs
@@ -39,7 +40,8 @@ def wrong_for_most(nets):
 def shared_with_most(nets):
     """Share (%) of the nets' errors that most of the other nets make too."""
     times = [len(given) for given in wrong_answers(nets).values()]
-    shared = sum(n for n in times if n - 1 > (len(nets) - 1) / 2)
+    others = len(nets) - 1
+    shared = sum(n for n in times if n - 1 > others / 2)
     return 100 * shared / sum(times)
 
 
@@ -62,8 +64,8 @@ def draw():
     answers = wrong_answers(nets)
     most = sorted(wrong_for_most(nets), key=lambda i: (-len(answers[i]), i))
     images, labels = runs.load("cpu")[1]
-    size = -(-len(most) // 10), 10
-    figure, panels = plt.subplots(*size, figsize=(11, 9.5), layout="constrained")
+    rows = ceil(len(most) / 10)
+    figure, panels = plt.subplots(rows, 10, figsize=(11, 9.5), layout="constrained")
     for panel in panels.flat:
         panel.axis("off")
     for panel, i in zip(panels.flat, most):

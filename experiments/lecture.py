@@ -121,7 +121,7 @@ def tables():
 
 
 def draw_beside_notes(panel, name, nets, key, relative):
-    """The band of the runs and the notes' curve; `relative`: by the mean of the runs."""
+    """The band of the runs and the notes' curve; `relative`: divided by the runs' mean."""
     x = range(1, 11)
     epochs = list(zip(*(run[key] for run in nets)))
     units = [mean(values) if relative else 1 for values in epochs]
@@ -139,6 +139,7 @@ def draw_beside_notes(panel, name, nets, key, relative):
 def draw():
     """Below the accuracies of a network stand its losses."""
     figure, panels = plt.subplots(4, 3, figsize=(15, 12), layout="constrained")
+    # above GoogLeNet and two blocks, below ResNet and the same blocks with the slip
     names = [list(NETWORKS)[0::2], list(NETWORKS)[1::2]]
     found = runs.read(PLAN["ten"])
     for i in (0, 1):

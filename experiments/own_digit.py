@@ -45,7 +45,8 @@ def find_ink(photo):
     grey = on_white_paper(photo).convert("L")
     pixels = np.asarray(grey, dtype="float32") / 255  # (H, W)
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    if np.median(edge) + np.median(pixels) < pixels.min() + pixels.max():
+    paper = (np.median(edge) + np.median(pixels)) / 2
+    if paper < (pixels.min() + pixels.max()) / 2:
         pixels = 1 - pixels  # so that the paper is light
     window = max(pixels.shape) // 3 + 1  # wider than a stroke, not than a shadow
     light = ndimage.grey_closing(pixels, (window, window))
@@ -92,8 +93,10 @@ def refuse_two(digit):
     height = len(digit)
     _, boxes = find_parts(digit)
     tall = [x for y, x in boxes.values() if y.stop - y.start > 0.75 * height]
-    if tall and max(x.start for x in tall) - min(x.stop for x in tall) > height / 4:
-        raise ValueError("there is more than one digit in it")
+    if tall:
+        gap = max(x.start for x in tall) - min(x.stop for x in tall)
+        if gap > height / 4:
+            raise ValueError("there is more than one digit in it")
 
 
 def to_28x28(digit):
@@ -122,7 +125,7 @@ def like_mnist(photo):
 
 
 def load_net():
-    """The net that resnet_mnist.py has trained; one line and the end without it."""
+    """The net that resnet_mnist.py has trained; exits with one line without it."""
     net = Net()
     try:
         content = torch.load(CHECKPOINT, map_location="cpu", weights_only=True)
@@ -196,9 +199,10 @@ def test_sets():
     images, labels = runs.load("cpu")[1]
     sets = [change(images * STD + MEAN).clamp(0, 1) for change in CHANGES.values()]
     digits = load_digits()  # 1,797 of 8x8 pixels, from 0 to 16
-    others = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
-    on_paper = 1 - TF.pad(TF.resize(others, [160, 160], antialias=True), [60])
-    others = TF.resize(others, [28, 28], antialias=True)
+    small = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    others = TF.resize(small, [28, 28], antialias=True)  # (N, 1, 28, 28)
+    large = TF.resize(small, [160, 160], antialias=True)
+    on_paper = 1 - TF.pad(large, [60])  # black on white, (N, 1, 280, 280)
     answers = torch.tensor(digits.target)
     return {
         "changed": [(x, labels) for x in sets],
@@ -209,9 +213,9 @@ def test_sets():
 
 def measure(net, train_set, test_set):
     """The accuracies (%) of a net on each of `test_sets`."""
-    place = net.fc.weight.device
+    device = net.fc.weight.device
     return {
-        name: [test(net, ((x - MEAN) / STD).to(place), y.to(place)) for x, y in sets]
+        name: [test(net, ((x - MEAN) / STD).to(device), y.to(device)) for x, y in sets]
         for name, sets in test_sets().items()
     }
 
@@ -233,17 +237,19 @@ def tables():
     return {"own_digit": accuracies()}
 
 
+def show(panel, image, title):
+    panel.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
+    panel.set_title(title, fontsize=10)
+    panel.axis("off")
+
+
 def draw():
     figure, panels = plt.subplots(2, 8, figsize=(15, 4.8), layout="constrained")
     digit = runs.load("cpu")[1][0][:1] * STD + MEAN  # a 7
-    for column, change, row in zip(panels.T, CHANGES.values(), accuracies()):
-        name, _, *values = row
-        images = change(digit), restored(change(digit))
-        titles = f"{name}\n{values[0]} %", f"as like_mnist sees it\n{values[1]} %"
-        for panel, image, title in zip(column, images, titles):
-            panel.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
-            panel.set_title(title, fontsize=10)
-            panel.axis("off")
+    for (upper, lower), change, row in zip(panels.T, CHANGES.values(), accuracies()):
+        name, _, changed, after = row
+        show(upper, change(digit), f"{name}\n{changed} %")
+        show(lower, restored(change(digit)), f"as like_mnist sees it\n{after} %")
     figure.savefig(runs.EXPERIMENTS / "own_digit.png", dpi=90)
 
 

@@ -43,15 +43,14 @@ def all_tables():
 
 
 def written():
-    """{page: its text, every table written anew}; the end if a name stands alone."""
+    """{page: its text, every table written anew}; exits if a name stands alone."""
     rows = all_tables()
     texts = {page: page.read_text("utf-8") for page in PAGES}
     shown = {table["name"] for text in texts.values() for table in TABLE.finditer(text)}
-    if shown ^ rows.keys():
-        alone = ", ".join(sorted(shown ^ rows.keys()))
-        sys.exit(
-            f"A table of a page that no script has, or the other way round: {alone}"
-        )
+    alone = shown ^ rows.keys()
+    if alone:
+        names = ", ".join(sorted(alone))
+        sys.exit(f"These tables are in a page alone, or in a script alone: {names}")
 
     def anew(table):
         return table["head"] + markdown(rows[table["name"]])

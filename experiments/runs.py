@@ -29,7 +29,8 @@ from joblib import Parallel, delayed  # 1.4 or newer; joblib comes with mlxtend
 
 EXPERIMENTS = Path(__file__).resolve().parent
 ROOT = EXPERIMENTS.parent
-DATA, RUNS = ROOT / "dataset" / "mnist", EXPERIMENTS / "runs.jsonl"
+DATA = ROOT / "dataset" / "mnist"
+RUNS = EXPERIMENTS / "runs.jsonl"
 KEYS = {"network", "seed", "epochs", "lr", "clip"}  # what makes a run, and what it gave
 KEYS |= {"losses", "accuracies", "measured", "device", "torch"}
 if torch.cuda.is_available():
@@ -69,7 +70,7 @@ class Job(NamedTuple):
 
 @lru_cache(None)
 def load(device):
-    """Training and test set as load_mnist gives them; the end without the full MNIST."""
+    """Training and test set as load_mnist gives them; exits without the full MNIST."""
     with redirect_stdout(io.StringIO()):
         train_set, test_set, remark = resnet_mnist.load_mnist(DATA, device)
     if remark:
@@ -111,9 +112,8 @@ def train(job):
         run["losses"].append(round(loss, 4))
         run["accuracies"].append(resnet_mnist.test(net, *test_set))
     for script in job.scripts:
-        run["measured"][script] = import_module(script).measure(
-            net, train_set, test_set
-        )
+        measure = import_module(script).measure
+        run["measured"][script] = measure(net, train_set, test_set)
     return run
 
 
@@ -123,11 +123,12 @@ def parse(content):
     found = []
     for number, line in enumerate(content.splitlines(), start=1):
         try:
-            found.append(json.loads(line))
-            if not KEYS <= found[-1].keys():
-                raise ValueError
-        except (ValueError, AttributeError):
+            run = json.loads(line)
+        except ValueError:
+            run = None
+        if not isinstance(run, dict) or not KEYS <= run.keys():
             sys.exit(f"{RUNS}, line {number} is not a run: correct it or delete it")
+        found.append(run)
     return found
 
 
@@ -150,9 +151,9 @@ def fewest(networks):
 
 
 def read(group):
-    """{name of a network: its finished runs, by seed}; the end where there is none.
+    """{name of a network: its finished runs, by seed}; exits where there is none.
 
-    All are of one device, that on which the network with the fewest seeds has the most.
+    All are of one device, the one with the most seeds that every network has.
     """
     networks = max(finished(group).values(), key=fewest, default={})
     for name in group.networks:
@@ -163,7 +164,7 @@ def read(group):
 
 def read_every_device(group):
     """The same of every device, one after the other."""
-    read(group)  # or end here
+    read(group)  # exits where there is none
     found = {name: [] for name in group.networks}
     for networks in finished(group).values():
         for name, seeds in networks.items():
@@ -184,11 +185,11 @@ def missing(plan, seeds=None):
             wanted = seeds
         if any(fewest(networks) >= wanted for networks in devices.values()):
             continue
-        here = devices.get(NAME, {})
-        unmeasured = finished(group._replace(measure=None)).get(NAME, {})
+        measured_here = devices.get(NAME, {})
+        made_here = finished(group._replace(measure=None)).get(NAME, {})
         for name in group.networks:
-            for seed in set(range(wanted)) - here.get(name, {}).keys():
-                before = unmeasured.get(name, {}).get(seed, {"measured": {}})
+            for seed in set(range(wanted)) - measured_here.get(name, {}).keys():
+                before = made_here.get(name, {}).get(seed, {"measured": {}})
                 scripts = {*before["measured"], group.measure} - {None}
                 job = Job(name, seed, group, sorted(scripts))
                 jobs[name, seed, group.made_by] = job
@@ -197,24 +198,25 @@ def missing(plan, seeds=None):
 
 def make(jobs, processes):
     """Make the runs of `jobs`, several at a time, and keep each when it is finished."""
-    load("cpu")  # or end here
+    load("cpu")  # exits without the full MNIST
     epochs = sum(job.group.epochs for job in jobs)
     print(f"{len(jobs)} runs, {epochs} epochs on {NAME}, {processes} runs at a time")
     parallel = Parallel(processes, return_as="generator_unordered")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes inherit it
-    finished = parallel(delayed(train)(job) for job in jobs)
+    results = parallel(delayed(train)(job) for job in jobs)
     signal.signal(signal.SIGINT, before)  # so that Ctrl-C ends this process alone
     with RUNS.open("a", encoding="utf-8") as store:
-        if RUNS.read_bytes()[-1:].strip():  # the last line has lost its end
+        content = RUNS.read_bytes()
+        if content and not content.endswith(b"\n"):  # the last line has lost its end
             print(file=store)
         try:
-            for i, run in enumerate(finished, start=1):
+            for i, run in enumerate(results, start=1):
                 print(json.dumps(run, ensure_ascii=False), file=store, flush=True)
                 which = f"{run['network']}, seed {run['seed']}"
                 print(f"[{i}/{len(jobs)}] {which}: {run['accuracies']}", flush=True)
         except KeyboardInterrupt:
             warnings.simplefilter("ignore")  # joblib's, of runs that nobody uses
-            finished.close()  # ends the processes, which else are waited for
+            results.close()  # ends the processes, which else are waited for
             sys.exit("Interrupted: the finished runs are kept")
         except BrokenProcessPool:
             why = "A process was killed, perhaps for lack of memory"
@@ -224,9 +226,9 @@ def make(jobs, processes):
 def command_line(description):
     """A parser for the flags that the experiments share."""
     parser = argparse.ArgumentParser(description=description.partition("\n")[0])
-    lacks = "make what the published tables lack, or SEEDS runs of each network"
+    what = "make what the published tables lack, or SEEDS runs of each network"
     parser.add_argument(
-        "--train", nargs="?", type=int, const=0, metavar="SEEDS", help=lacks
+        "--train", nargs="?", type=int, const=0, metavar="SEEDS", help=what
     )
     cores = min(4, os.cpu_count())
     parser.add_argument("--processes", type=int, default=cores, help="1.2 GB each")

@@ -10,5 +10,5 @@ def a_run(**given):
 
 
 def ends_with(*accuracies, **given):
-    """Runs with these accuracies after their only epoch."""
+    """Runs with a single accuracy each, their last."""
     return [a_run(accuracies=[accuracy], **given) for accuracy in accuracies]
