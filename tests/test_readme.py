@@ -227,5 +227,5 @@ def test_the_example_shows_what_the_net_gets_wrong(
     assert capsys.readouterr().out.endswith(f"\nepoch 1: {accuracy} %\n")
     titles = [axes.get_title() for axes in plt.gcf().axes]
     wrong = [(y, a) for y, a in zip(names["labels"], names["answers"]) if y != a]
-    assert titles == [f"{label}, answer {answer}" for label, answer in wrong[:10]]
+    assert titles == [f"{label} -> {answer}" for label, answer in wrong[:10]]
     assert (tmp_path / "results" / "mistakes.png").exists()
