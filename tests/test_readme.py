@@ -169,6 +169,12 @@ def test_the_map_names_what_is_there():
         assert (ROOT / name).exists() or any(hasattr(m, name) for m in MODULES), name
 
 
+@pytest.mark.parametrize("package", ["torch", "torchvision", "matplotlib", "mlxtend"])
+def test_what_a_script_imports_is_installed(package):
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    assert any(line.startswith(f"{package}>=") for line in lines)
+
+
 def test_links_lead_somewhere():
     for page in pages.PAGES:
         text = page.read_text("utf-8")

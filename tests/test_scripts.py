@@ -263,6 +263,14 @@ def test_the_homework_trains_the_two_blocks_of_the_notes_or_all(places, monkeypa
     assert list(curves) == list(BLOCKS)
 
 
+def test_a_block_starts_from_the_seed_whichever_comes_before(places, monkeypatch):
+    monkeypatch.setattr(plt.Figure, "savefig", Mock())
+    flags = ["--epochs", "1", *places, "--blocks"]
+    alone = residual_variants.main([*flags, "original"])
+    second = residual_variants.main([*flags, "plain", "original"])
+    assert second["original"] == alone["original"]
+
+
 def test_deeper_nets_keep_their_own_files(places, tmp_path, monkeypatch, capsys):
     pretend(residual_variants, monkeypatch, [0.5], [60.0])
     flags = ["--blocks", "original", "--depth", "2", "--epochs", "1"]
