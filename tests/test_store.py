@@ -312,6 +312,7 @@ def train(job):
         time.sleep(1000)
     return {"network": "x", "seed": job.seed, "accuracies": []}
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's "&" ignored
 store, end = Path(sys.argv[1]), sys.argv[2]
 runs.RUNS, runs.train, runs.load = store, train, lambda device: None
 group = SimpleNamespace(epochs=1)
