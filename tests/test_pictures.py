@@ -184,6 +184,13 @@ def test_a_first_gradient_stands_in_the_row_of_its_block(reads):
     assert texts["plain", "1"] == "3e+00"
 
 
+def test_a_first_gradient_and_its_colour_are_of_one_block(reads):
+    reads(of_depth)
+    axes = drawn(depth.draw)[1]
+    for name, norms in zip(depth.NETWORKS, axes.images[0].get_array().tolist()):
+        assert norms == [0.02 if name == "original" else 3.0] * 3
+
+
 # errors.png
 
 

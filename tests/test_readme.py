@@ -105,6 +105,12 @@ def test_both_languages_have_the_same_figures():
     assert ours ^ theirs == set()
 
 
+def test_both_languages_have_the_same_addresses():
+    pattern = r"https?://[\w./-]+"
+    ours, theirs = (set(re.findall(pattern, text)) for text in BOTH.values())
+    assert ours ^ theirs == set()
+
+
 def test_both_languages_have_the_same_rows():
     for ours, theirs in zip(rows(README), rows(CHINESE)):
         assert sorted(code(ours)) == sorted(code(theirs)), f"{ours}\n{theirs}"

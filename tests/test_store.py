@@ -258,6 +258,20 @@ def test_a_gradient_clipped_to_nearly_nothing_leaves_the_net_as_it_was(digits):
     assert run["accuracies"] == [resnet_mnist.test(resnet_mnist.Net(), *digits[1])]
 
 
+def weights(net):
+    return torch.cat([part.detach().flatten() for part in net.parameters()])
+
+
+def test_it_is_the_norm_of_the_gradient_that_is_clipped(digits, monkeypatch):
+    one_batch = [(images[:64], labels[:64]) for images, labels in digits]
+    monkeypatch.setattr(runs, "load", lambda device: one_batch)
+    net = resnet_mnist.Net()
+    before = weights(net)
+    runs.train(job(lambda: net, lr=1, clip=0.01))
+    moved = (weights(net) - before).norm().item()
+    assert moved == pytest.approx(0.01, rel=0.01)
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_run_that_diverges_is_kept_without_figures(loss, digits, monkeypatch):
     monkeypatch.setattr(resnet_mnist, "train", Mock(side_effect=[0.5, loss]))
