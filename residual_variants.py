@@ -375,12 +375,14 @@ def plot(curves, remark, file):
     left, right = figure.subplots(1, 2, sharex=True, subplot_kw={"xlabel": "epoch"})
     for i, (name, (losses, accuracies)) in enumerate(curves.items()):
         epochs = range(1, len(losses) + 1)
-        look = {"color": f"C{i % 10}", "marker": "o" if i < 10 else "s"}
-        left.plot(epochs, accuracies, label=name, **look)
-        right.plot(epochs, losses, **look)
+        color = f"C{i % 10}"
+        marker = "o" if i < 10 else "s"  # from the eleventh on the colours repeat
+        left.plot(epochs, accuracies, color=color, marker=marker, label=name)
+        right.plot(epochs, losses, color=color, marker=marker)
         notes = CURVES.get(name.replace("-published", ""))
         if notes and not remark:
-            left.plot(range(1, 11), notes, "--", label=f"{name}, the notes", **look)
+            label = f"{name}, the notes"
+            left.plot(range(1, 11), notes, "--", color=color, label=label)
     left.locator_params(axis="x", nbins=10, integer=True, min_n_ticks=1)
     left.set(title=f"Residual nets on MNIST{remark}", ylabel="accuracy on test set (%)")
     right.set(title="Residual nets, training", ylabel="mean loss of the epoch")
